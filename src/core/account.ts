@@ -1,0 +1,97 @@
+/**
+ * The ledger's row for one rule in one period, for one value where the rule is `per` something.
+ * Nothing is ever zeroed: a new period is another account.
+ */
+import { assert } from '#lib/assert.ts'
+import type { BudgetId } from '#lib/id.ts'
+import { type BudgetRule, hardLimit, type LimitUnit, periodOf, thresholdAmount } from './budget.ts'
+import type { Relief } from './override.ts'
+import type { Recent, Throttle } from './pace.ts'
+import { type Attribution, matches, noValue } from './scope.ts'
+import type { Instant, Period } from './time.ts'
+
+declare const brand: unique symbol
+export type AccountKey = string & { readonly [brand]: 'account' }
+
+export interface Account {
+  readonly key: AccountKey
+  readonly budget: BudgetId
+  readonly value: string | null
+  readonly unit: LimitUnit
+  readonly period: Period
+  /** The rule's amount when this account was last touched: tells that a limit was edited. */
+  readonly amount: bigint
+  readonly posted: bigint
+  readonly pending: bigint
+  /** Labels of thresholds that have fired and are not re-armed. */
+  readonly fired: readonly string[]
+  readonly throttle: Throttle | null
+  readonly recent: Recent
+}
+
+/** A rule and the value that picks the account: what a call is held against. */
+export interface AccountRef {
+  readonly rule: BudgetRule
+  readonly value: string | null
+}
+
+/** The accounts a call is held against, in the order of the rules. */
+export function accountsFor(
+  rules: readonly BudgetRule[], attribution: Attribution,
+): readonly AccountRef[] {
+  return rules
+    .filter((rule) => matches(rule.selector, attribution))
+    .map((rule) => ({
+      rule,
+      value: rule.per === null ? null : (attribution[rule.per] ?? noValue),
+    }))
+}
+
+export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey {
+  const { start } = periodOf(rule, at)
+  return `${rule.id}|${start}${value === null ? '' : `|${value}`}` as AccountKey
+}
+
+export function openAccount(ref: AccountRef, at: Instant): Account {
+  const { rule, value } = ref
+  return {
+    key: accountKey(ref, at), budget: rule.id, value, unit: rule.unit, period: periodOf(rule, at),
+    amount: rule.amount, posted: 0n, pending: 0n, fired: [], throttle: null, recent: [],
+  }
+}
+
+/** What may still be held, overrides included; null: no limit. Below zero after an overage. */
+export function availableIn(account: Account, rule: BudgetRule, relief: Relief): bigint | null {
+  const limit = hardLimit(rule)
+  if (limit === null || relief.lifted) return null
+  return limit + relief.extra - account.posted - account.pending
+}
+
+/** The one place where a balance changes. */
+export function post(account: Account, change: { posted: bigint; pending: bigint }): Account {
+  const pending = account.pending + change.pending
+  const posted = account.posted + change.posted
+  assert(pending >= 0n, `pending of ${account.key} fell below zero`)
+  assert(posted >= 0n, `posted of ${account.key} fell below zero`)
+  return { ...account, posted, pending }
+}
+
+/** True while the account's pace is in force: crossed, and not lifted by an override. */
+export function isThrottled(account: Account, rule: BudgetRule, relief: Relief): boolean {
+  const { throttle } = account
+  if (throttle === null || relief.lifted || rule.mode === 'observe') return false
+  const threshold = rule.ladder.find(({ label }) => label === throttle.label)
+  if (threshold === undefined) return false
+  return account.posted >= thresholdAmount(rule.amount, threshold) + relief.extra
+}
+
+export type AccountState = 'ok' | 'warn' | 'over' | 'throttled' | 'stopped'
+
+/** The stage people see. `warn` from 80 %, `over` from 100 % of the amount. */
+export function stateOf(account: Account, rule: BudgetRule, relief: Relief): AccountState {
+  const available = availableIn(account, rule, relief)
+  if (available !== null && available + account.pending <= 0n) return 'stopped'
+  if (isThrottled(account, rule, relief)) return 'throttled'
+  if (account.posted >= rule.amount) return 'over'
+  return account.posted * 10n >= rule.amount * 8n ? 'warn' : 'ok'
+}

@@ -1,0 +1,83 @@
+/**
+ * A budget that is added, moved or narrowed in mid-period starts from what was spent, not from zero:
+ * its accounts are folded from the holds of the period. Pure; the store writes what it returns.
+ */
+import {
+  type Account, type AccountKey, type AccountRef, accountKey, openAccount, post,
+} from './account.ts'
+import type { Alert } from './alert.ts'
+import type { BudgetRule } from './budget.ts'
+import type { EntryLine, Hold, HoldLine, LedgerEntry } from './journal.ts'
+import { climb } from './ladder.ts'
+import { matches, noValue } from './scope.ts'
+import type { Instant } from './time.ts'
+
+export interface Backfilled {
+  readonly accounts: readonly Account[]
+  /** Holds in flight gain a line, so that their end reaches the new account too. */
+  readonly holds: readonly Hold[]
+  readonly entry: LedgerEntry | null
+  readonly alerts: readonly Alert[]
+}
+
+/**
+ * Counts `holds` (those made in the rule's period around `now`) into the accounts of `rule`. Holds
+ * that already count there are passed over, so a rule that was gone for a while may come back.
+ */
+export function backfill(
+  rule: BudgetRule, holds: readonly Hold[], now: Instant,
+  existing: (key: AccountKey) => Account | null,
+): Backfilled {
+  const accounts = new Map<AccountKey, Account>()
+  const changes = new Map<AccountKey, EntryLine>()
+  const changed: Hold[] = []
+  for (const hold of holds) {
+    if (hold.state === 'voided' || !matches(rule.selector, hold.attribution)) continue
+    const ref = refOf(rule, hold)
+    const account = accountKey(ref, now)
+    if (hold.lines.some((line) => line.account === account)) continue
+    const line = lineOf(rule, account, hold)
+    const posted = line.posted ?? 0n
+    const pending = hold.state === 'pending' ? line.amount : 0n
+    const before = accounts.get(account) ?? existing(account) ?? openAccount(ref, now)
+    const change = changes.get(account) ?? { account, posted: 0n, pending: 0n }
+    accounts.set(account, post(before, { posted, pending }))
+    changes.set(account, {
+      account, posted: change.posted + posted, pending: change.pending + pending,
+    })
+    changed.push({ ...hold, lines: [...hold.lines, line] })
+  }
+  if (accounts.size === 0) return { accounts: [], holds: [], entry: null, alerts: [] }
+  const climbed = [...accounts.values()].map((account) => climb(account, rule, now))
+  return {
+    accounts: climbed.map(({ account }) => account),
+    alerts: climbed.flatMap(({ alerts }) => alerts),
+    holds: changed,
+    entry: {
+      kind: 'open', hold: null, at: now, overage: 0n as LedgerEntry['overage'],
+      reason: `budget ${rule.id} counted from the ledger`, author: 'bursar',
+      lines: [...changes.values()],
+    },
+  }
+}
+
+function refOf(rule: BudgetRule, hold: Hold): AccountRef {
+  const value = rule.per === null ? null : (hold.attribution[rule.per] ?? noValue)
+  return { rule, value }
+}
+
+function lineOf(rule: BudgetRule, account: AccountKey, hold: Hold): HoldLine {
+  const amount = amountOf(rule, hold)
+  const posted = hold.state === 'pending' ? null : postedOf(rule, hold)
+  return { account, unit: rule.unit, amount, posted }
+}
+
+function amountOf({ unit }: BudgetRule, hold: Hold): bigint {
+  if (unit === 'usd') return hold.amount
+  return unit === 'tokens' ? BigInt(hold.tokens) : 1n
+}
+
+function postedOf(rule: BudgetRule, hold: Hold): bigint {
+  if (rule.unit === 'usd') return hold.cost ?? 0n
+  return rule.unit === 'concurrent' ? 0n : amountOf(rule, hold)
+}

@@ -1,0 +1,162 @@
+/** How a hold is made: all accounts or none, never past a hard limit, the cap fitted to the room. */
+import { assert } from '#lib/assert.ts'
+import {
+  type Account, type AccountRef, accountKey, availableIn, isThrottled, openAccount, post,
+} from './account.ts'
+import type { Alert } from './alert.ts'
+import type { LimitUnit } from './budget.ts'
+import {
+  type Applied, type Asking, type Hold, type HoldCommand, type HoldLine, type LedgerState,
+  type Result, unchanged,
+} from './journal.ts'
+import { rearm, stopped } from './ladder.ts'
+import { type Nanos, roundPicosUp } from './money.ts'
+import { type Relief, reliefOf } from './override.ts'
+import { noteAdmitted, takeSlot } from './pace.ts'
+import type { Instant } from './time.ts'
+
+interface Line extends AccountRef {
+  readonly account: Account
+  readonly relief: Relief
+}
+
+export function applyHold(state: LedgerState, command: HoldCommand, now: Instant): Applied {
+  if (state.hold !== null) return repeatOf(state, state.hold, command)
+  assert(command.expiresAt > now, 'a hold expires in the future')
+
+  const alerts: Alert[] = []
+  const lines = command.accounts.map((ref): Line => {
+    const found = state.accounts.get(accountKey(ref, now)) ?? openAccount(ref, now)
+    const { account, alerts: rearmed } = rearm(found, ref.rule, now)
+    alerts.push(...rearmed)
+    return { ...ref, account, relief: reliefOf(state.overrides, account, now) }
+  })
+  const keys = new Set(lines.map(({ account }) => account.key))
+  assert(keys.size === lines.length, 'an account is held once')
+
+  const paced = slowest(lines, now)
+  if (paced !== null) return denied(state, lines, alerts, paced)
+  const cap = fittingCap(lines, command.asking)
+  const short = cap === null ? tightest(lines, command.asking) : null
+  if (short !== null) return denied(state, lines, alerts, short, now)
+  assert(cap !== null, 'a cap fits unless an account is short')
+  return admitted(lines, alerts, command, cap, now)
+}
+
+function repeatOf(state: LedgerState, hold: Hold, command: HoldCommand): Applied {
+  const same = hold.call === command.call && hold.outputCap <= command.asking.outputCap
+    && hold.lines.length === command.accounts.length
+  return unchanged(state, { status: same ? 'repeated' : 'conflicting_repeat', hold })
+}
+
+/** The account whose next slot is farthest away, where one is paced and its slot has not come. */
+function slowest(lines: readonly Line[], now: Instant): Result | null {
+  let worst: Extract<Result, { status: 'throttled' }> | null = null
+  for (const { account, rule, relief } of lines) {
+    if (account.throttle === null || !isThrottled(account, rule, relief)) continue
+    const retryAt = account.throttle.nextAt
+    if (retryAt <= now || (worst !== null && worst.retryAt >= retryAt)) continue
+    worst = { status: 'throttled', account, rule, retryAt }
+  }
+  return worst
+}
+
+/** What a call with this output cap takes from an account. */
+export function amountOf(unit: LimitUnit, asking: Asking, cap: number): bigint {
+  if (unit === 'usd') {
+    return roundPicosUp(asking.fixedPicos + asking.picosPerOutputToken * BigInt(cap))
+  }
+  return unit === 'tokens' ? BigInt(asking.fixedTokens + asking.tokensPerCap * cap) : 1n
+}
+
+/** The largest cap that every account can pay, at most what was asked; null below the floor. */
+function fittingCap(lines: readonly Line[], asking: Asking): number | null {
+  let cap = asking.outputCap
+  for (const { account, rule, relief } of lines) {
+    const available = availableIn(account, rule, relief)
+    if (available === null || amountOf(rule.unit, asking, cap) <= available) continue
+    const fits = capWithin(available, rule.unit, asking)
+    if (fits === null || fits < Math.min(asking.outputCapFloor, asking.outputCap)) return null
+    cap = Math.min(cap, fits)
+  }
+  return cap
+}
+
+function capWithin(available: bigint, unit: LimitUnit, asking: Asking): number | null {
+  const money = unit === 'usd'
+  const [room, step] = money
+    ? [available * 1000n - asking.fixedPicos, asking.picosPerOutputToken]
+    : [available - BigInt(asking.fixedTokens), BigInt(asking.tokensPerCap)]
+  if ((!money && unit !== 'tokens') || room < 0n || step <= 0n) return null
+  const fits = room / step
+  return fits > BigInt(asking.outputCap) ? asking.outputCap : Number(fits)
+}
+
+/** The account that is short, the one farthest from room first: money last among equals. */
+function tightest(lines: readonly Line[], asking: Asking): Result {
+  const floor = Math.min(asking.outputCapFloor, asking.outputCap)
+  const short = lines.flatMap(({ account, rule, relief }) => {
+    const available = availableIn(account, rule, relief)
+    const needed = amountOf(rule.unit, asking, floor)
+    if (available === null || needed <= available) return []
+    // Room that only calls in flight hold may come back; what is posted does not.
+    const held = needed <= available + account.pending
+    return [{ status: 'limit_exceeded' as const, account, rule, available, needed, held }]
+  })
+  const final = short.find(({ held }) => !held) ?? short[0]
+  assert(final !== undefined, 'no cap fits, yet no account is short')
+  return final
+}
+
+/** A refusal changes no balance; it may still re-arm a stage or fire the hard stop. */
+function denied(
+  state: LedgerState, lines: readonly Line[], alerts: readonly Alert[], result: Result,
+  now?: Instant,
+): Applied {
+  const fired = [...alerts]
+  const touched = new Map(
+    lines
+      .filter(({ account }) => state.accounts.get(account.key) !== undefined)
+      .filter(({ account }) => state.accounts.get(account.key) !== account)
+      .map(({ account }) => [account.key, account]),
+  )
+  if (now !== undefined && result.status === 'limit_exceeded' && !result.held) {
+    const { account, rule } = result
+    // Small room left under a used-up amount is a stop; a call too big for a fresh budget is not.
+    if (account.posted + account.pending >= rule.amount) {
+      const stop = stopped(account, rule, now)
+      if (stop.alerts.length > 0) touched.set(account.key, stop.account)
+      fired.push(...stop.alerts)
+    }
+  }
+  return { result, hold: null, accounts: [...touched.values()], entry: null, alerts: fired }
+}
+
+function admitted(
+  lines: readonly Line[], alerts: readonly Alert[], command: HoldCommand, cap: number, now: Instant,
+): Applied {
+  const { asking } = command
+  const holdLines: HoldLine[] = []
+  const accounts = lines.map(({ account, rule, relief }) => {
+    const amount = amountOf(rule.unit, asking, cap)
+    holdLines.push({ account: account.key, unit: rule.unit, amount, posted: null })
+    const held = post(account, { posted: 0n, pending: amount })
+    const recent = noteAdmitted(held.recent, now)
+    const { throttle } = held
+    if (throttle === null || !isThrottled(account, rule, relief)) return { ...held, recent }
+    return { ...held, recent, throttle: takeSlot(throttle, now) }
+  })
+  const hold: Hold = {
+    id: command.hold, call: command.call, state: 'pending', lines: holdLines,
+    attribution: command.attribution, amount: amountOf('usd', asking, cap) as Nanos,
+    tokens: Number(amountOf('tokens', asking, cap)), outputCap: cap, cost: null, basis: null,
+    madeAt: now, expiresAt: command.expiresAt, endedAt: null, facts: command.facts,
+  }
+  return {
+    result: { status: 'applied', hold }, hold, accounts, alerts,
+    entry: {
+      kind: 'hold', hold: hold.id, at: now, overage: 0n as Nanos, reason: null, author: null,
+      lines: holdLines.map(({ account, amount }) => ({ account, posted: 0n, pending: amount })),
+    },
+  }
+}

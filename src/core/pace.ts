@@ -1,0 +1,55 @@
+/** Throttling: how fast an account was admitted, and the slot its next call may take. */
+import { assert } from '#lib/assert.ts'
+import { type Instant, instant } from './time.ts'
+
+/** Calls admitted by minute (minutes since the epoch), oldest first, the last hour at most. */
+export type Recent = readonly (readonly [minute: number, admitted: number])[]
+
+/** A pace once frozen: it ends with the period, an override that lifts the stage, a raised limit. */
+export interface Throttle {
+  /** The threshold that started it. */
+  readonly label: string
+  readonly percent: number
+  /** The account's own admitted calls in the hour before, at least 60. */
+  readonly baselinePerHour: number
+  /** The next call may be admitted from here on. */
+  readonly nextAt: Instant
+}
+
+const minuteMs = 60_000
+const leastPerHour = 60
+
+export function noteAdmitted(recent: Recent, now: Instant): Recent {
+  const minute = Math.floor(now / minuteMs)
+  const kept = recent.filter(([at]) => at > minute - 60)
+  const last = kept.at(-1)
+  // A clock set back writes into the newest minute: the order stays, and nothing is lost.
+  if (last === undefined || last[0] < minute) return [...kept, [minute, 1]]
+  return [...kept.slice(0, -1), [last[0], last[1] + 1]]
+}
+
+export function admittedLastHour(recent: Recent, now: Instant): number {
+  const minute = Math.floor(now / minuteMs)
+  return recent.reduce((sum, [at, admitted]) => (at > minute - 60 ? sum + admitted : sum), 0)
+}
+
+export function startThrottle(
+  label: string, percent: number, recent: Recent, now: Instant,
+): Throttle {
+  assert(percent > 0 && percent <= 100, `a throttle admits 1 to 100 percent, not ${percent}`)
+  const baselinePerHour = Math.max(leastPerHour, admittedLastHour(recent, now))
+  const started = { label, percent, baselinePerHour, nextAt: now }
+  // The first paced call waits a full step too: the pace holds from the moment it begins.
+  return { ...started, nextAt: instant(now + stepMs(started)) }
+}
+
+/** Milliseconds between two admitted calls. */
+export function stepMs({ baselinePerHour, percent }: Omit<Throttle, 'nextAt' | 'label'>): number {
+  return Math.ceil((3_600_000 * 100) / (baselinePerHour * percent))
+}
+
+/** After admitting a call now. A quiet stretch saves up nothing: evenly paced, no bursts. */
+export function takeSlot(throttle: Throttle, now: Instant): Throttle {
+  const from = Math.max(now, throttle.nextAt)
+  return { ...throttle, nextAt: instant(from + stepMs(throttle)) }
+}

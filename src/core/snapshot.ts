@@ -1,0 +1,76 @@
+/**
+ * Compiled config: frozen, versioned, swapped whole. A call reads exactly one snapshot from start to
+ * end. Nothing here has a secret in it but `ProviderCredential`, which never serialises.
+ */
+import type { BudgetRule } from './budget.ts'
+import type { Nanos } from './money.ts'
+import type { PriceBook } from './price-book.ts'
+
+export type ProviderKind = 'openai' | 'anthropic' | 'google' | 'openai_compatible' | 'simulator'
+
+export interface ProviderTarget {
+  readonly name: string
+  readonly kind: ProviderKind
+  /** Origin and base path without a trailing slash; a trailing `/v1` or `/v1beta` is cut off. */
+  readonly baseUrl: string
+  /** Null: send no credential (a local model). */
+  readonly credential: Secret | null
+  /** Environments that may use it; null: all. */
+  readonly environments: readonly string[] | null
+  /** Names it serves beyond the price book (openai_compatible), else empty. */
+  readonly models: readonly string[]
+  /** True: calls to it cost nothing, and an unlisted model is not unpriced. */
+  readonly free: boolean
+  /** Extra tries at this provider after a failure that provably cost nothing. */
+  readonly retries: number
+}
+
+/** A wrapped secret: prints and serialises as `[redacted]`. `reveal` is for the outgoing header. */
+export interface Secret {
+  reveal(): string
+}
+
+export interface TreeNode {
+  readonly kind: 'business_unit' | 'team' | 'agent'
+  readonly name: string
+  readonly owner: string | null
+  readonly businessUnit: string | null
+  readonly team: string | null
+}
+
+export interface Policy {
+  readonly unpricedModel: 'deny' | 'hold_at_most_expensive' | 'allow_and_flag'
+  readonly noBudget: 'allow' | 'deny'
+  readonly onTight: 'clamp' | 'refuse'
+  readonly clampFloorTokens: number
+  readonly exposeAmounts: 'full' | 'percent' | 'none'
+  /** How long a paced call may wait before it is refused. */
+  readonly maxWaitMs: number
+  readonly platformFeePercent: string
+  /** What may be spent while the ledger cannot commit. 0: fail closed. */
+  readonly ledgerUnavailableAllowance: Nanos
+}
+
+export interface WebhookTarget {
+  readonly name: string
+  readonly url: string
+  readonly secret: Secret | null
+}
+
+export interface Snapshot {
+  /** Hash of config and price book: every ledger entry carries it. */
+  readonly version: string
+  readonly organization: string
+  readonly timeZone: string
+  readonly environments: readonly string[]
+  /** True where the file declares a tree; agents outside it are then unknown. */
+  readonly treeDeclared: boolean
+  readonly tree: readonly TreeNode[]
+  readonly providers: readonly ProviderTarget[]
+  readonly budgets: readonly BudgetRule[]
+  readonly policy: Policy
+  readonly webhooks: readonly WebhookTarget[]
+  readonly priceBook: PriceBook
+  /** Parts of the file that this version reads but does not act on yet, in words. */
+  readonly notices: readonly string[]
+}

@@ -1,0 +1,9 @@
+/** A value that does not print: whatever logs or serialises it gets `[redacted]`. */
+export function secret(value: string): { reveal(): string; toString(): string; toJSON(): string } {
+  return {
+    reveal: () => value,
+    toString: () => '[redacted]',
+    toJSON: () => '[redacted]',
+    [Symbol.for('nodejs.util.inspect.custom')]: () => '[redacted]',
+  } as { reveal(): string; toString(): string; toJSON(): string }
+}
