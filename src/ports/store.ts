@@ -1,0 +1,81 @@
+/**
+ * Durable truth. Every implementation passes `test/conformance`. Reads return plain values; a write
+ * that resolves is durable, and one that rejects with `StoreUnavailable` changed nothing or is
+ * resolved by asking again (commands are idempotent by id).
+ */
+import type { Account, AccountKey } from '#core/account.ts'
+import type { Alert, Notification } from '#core/alert.ts'
+import type { AuditRow } from '#core/audit.ts'
+import type { BudgetRule } from '#core/budget.ts'
+import type { Command, Hold, LedgerEntry, Result, Rules } from '#core/journal.ts'
+import type { VirtualKey } from '#core/key.ts'
+import type { Override } from '#core/override.ts'
+import type { Instant } from '#core/time.ts'
+import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
+
+/** The store cannot commit. Nothing may be admitted until it can. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable'
+}
+
+export interface Outcome {
+  readonly result: Result
+  /** Accounts as they stand after the command; of a refused hold, those that stood in its way. */
+  readonly accounts: readonly Account[]
+  /** Of the budgets concerned, in force or not. */
+  readonly overrides: readonly Override[]
+  readonly alerts: readonly Alert[]
+}
+
+export interface LedgerStore {
+  /** Loads, applies and writes in one transaction shared with its neighbours. Safe to repeat. */
+  run(command: Command, now: Instant, rules: Rules): Promise<Outcome>
+  /** Counts rules that are new to the store from the holds of their period; forgets gone ones. */
+  adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]>
+  account(key: AccountKey): Promise<Account | null>
+  /** Accounts whose period holds `at`, by budget. */
+  accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]>
+  /** In the order of writing, after `seq`; each with its own `seq`. */
+  entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]>
+  hold(id: HoldId): Promise<Hold | null>
+  holdsOf(call: CallId): Promise<readonly Hold[]>
+  /** Newest first. */
+  recentHolds(limit: number): Promise<readonly Hold[]>
+  /** Pending holds whose time has passed, oldest first. */
+  overdue(now: Instant, limit: number): Promise<readonly Hold[]>
+  openHolds(): Promise<number>
+}
+
+/** A change a person asked for, written together with its audit row. */
+export type Change =
+  | { readonly kind: 'put_key'; readonly key: VirtualKey }
+  | { readonly kind: 'put_override'; readonly override: Override }
+  | { readonly kind: 'note' }
+
+export interface ControlStore {
+  change(change: Change, audit: AuditRow): Promise<void>
+  keys(): Promise<readonly VirtualKey[]>
+  key(id: KeyId): Promise<VirtualKey | null>
+  keyByHash(hash: string): Promise<VirtualKey | null>
+  override(id: OverrideId): Promise<Override | null>
+  overrides(): Promise<readonly Override[]>
+  /** Newest first. */
+  audit(limit: number): Promise<readonly AuditRow[]>
+}
+
+export interface AlertStore {
+  /** Newest first. */
+  alerts(limit: number): Promise<readonly Alert[]>
+  /** Alerts that have no notification rows yet, oldest first. */
+  unrouted(limit: number): Promise<readonly Alert[]>
+  route(alert: AlertId, notifications: readonly Notification[]): Promise<void>
+  /** Notifications due at `now`, oldest first, with their alerts. */
+  due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]>
+  saveNotification(notification: Notification): Promise<void>
+  notifications(limit: number): Promise<readonly Notification[]>
+}
+
+export interface Store extends LedgerStore, ControlStore, AlertStore {
+  readonly kind: 'memory' | 'sqlite'
+  close(): Promise<void>
+}

@@ -1,0 +1,159 @@
+/** Rows of the SQL stores to domain values and back. The only place that knows columns. */
+import type { Account, AccountKey } from '#core/account.ts'
+import type { LimitUnit } from '#core/budget.ts'
+import type { EntryLine, Facts, Hold, HoldLine, LedgerEntry } from '#core/journal.ts'
+import { nanos } from '#core/money.ts'
+import type { Recent, Throttle } from '#core/pace.ts'
+import type { Attribution } from '#core/scope.ts'
+import { instant } from '#core/time.ts'
+import { assert } from '#lib/assert.ts'
+import type { BudgetId, CallId, HoldId } from '#lib/id.ts'
+
+export interface AccountRow {
+  readonly no: bigint
+  readonly key: string
+  readonly budget: string
+  readonly value: string | null
+  readonly unit: string
+  readonly period_start: bigint
+  readonly period_end: bigint
+  readonly amount: bigint
+  readonly posted: bigint
+  readonly pending: bigint
+  readonly fired: string
+  readonly throttle: string | null
+  readonly recent: string
+}
+
+export function accountFromRow(row: AccountRow): Account {
+  return {
+    key: row.key as AccountKey,
+    budget: row.budget as BudgetId,
+    value: row.value,
+    unit: row.unit as LimitUnit,
+    period: {
+      start: instant(Number(row.period_start)), end: instant(Number(row.period_end)),
+    },
+    amount: row.amount,
+    posted: row.posted,
+    pending: row.pending,
+    fired: row.fired === '' ? [] : row.fired.split(','),
+    throttle: row.throttle === null ? null : (JSON.parse(row.throttle) as Throttle),
+    recent: row.recent === '' ? [] : (JSON.parse(row.recent) as Recent),
+  }
+}
+
+export interface HoldRow {
+  readonly id: string
+  readonly call: string
+  readonly state: string
+  readonly made_at: bigint
+  readonly expires_at: bigint
+  readonly ended_at: bigint | null
+  readonly amount: bigint
+  readonly output_cap: bigint
+  readonly tokens: bigint
+  readonly cost: bigint | null
+  readonly basis: string | null
+  readonly lines: string
+  readonly attribution: string
+  readonly facts: string
+}
+
+/** Accounts stand in lines by their number: a key is long, and lines are most of the ledger. */
+export interface Numbers {
+  numberOf(key: AccountKey): bigint
+  keyOf(number: bigint): AccountKey
+}
+
+export function holdFromRow(row: HoldRow, numbers: Numbers): Hold {
+  return {
+    id: row.id as HoldId,
+    call: row.call as CallId,
+    state: row.state as Hold['state'],
+    lines: linesFromText(row.lines, numbers),
+    attribution: JSON.parse(row.attribution) as Attribution,
+    amount: nanos(row.amount),
+    tokens: Number(row.tokens),
+    outputCap: Number(row.output_cap),
+    cost: row.cost === null ? null : nanos(row.cost),
+    basis: row.basis as Hold['basis'],
+    madeAt: instant(Number(row.made_at)),
+    expiresAt: instant(Number(row.expires_at)),
+    endedAt: row.ended_at === null ? null : instant(Number(row.ended_at)),
+    facts: JSON.parse(row.facts) as Facts,
+  }
+}
+
+/** `number:unit:amount:posted` a line, comma-separated; posted is empty while pending. */
+export function textFromLines(lines: readonly HoldLine[], numbers: Numbers): string {
+  return lines.map(({ account, unit, amount, posted }) =>
+    `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`).join(',')
+}
+
+function linesFromText(text: string, numbers: Numbers): readonly HoldLine[] {
+  if (text === '') return []
+  return text.split(',').map((part) => {
+    const [number, unit, amount, posted] = part.split(':')
+    assert(number !== undefined && amount !== undefined, `bad hold line "${part}"`)
+    return {
+      account: numbers.keyOf(BigInt(number)),
+      unit: unit as LimitUnit,
+      amount: BigInt(amount),
+      posted: posted === undefined || posted === '' ? null : BigInt(posted),
+    }
+  })
+}
+
+export interface EntryRow {
+  readonly seq: bigint
+  readonly kind: string
+  readonly hold: string | null
+  readonly at: bigint
+  readonly lines: string
+  readonly overage: bigint
+  readonly reason: string | null
+  readonly author: string | null
+}
+
+export function entryFromRow(row: EntryRow, numbers: Numbers): LedgerEntry & { seq: number } {
+  return {
+    seq: Number(row.seq),
+    kind: row.kind as LedgerEntry['kind'],
+    hold: row.hold as HoldId | null,
+    at: instant(Number(row.at)),
+    lines: entryLinesFromText(row.lines, numbers),
+    overage: nanos(row.overage),
+    reason: row.reason,
+    author: row.author,
+  }
+}
+
+/** `number:posted:pending` a line. */
+export function textFromEntryLines(lines: readonly EntryLine[], numbers: Numbers): string {
+  return lines.map(({ account, posted, pending }) =>
+    `${numbers.numberOf(account)}:${posted}:${pending}`).join(',')
+}
+
+function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {
+  if (text === '') return []
+  return text.split(',').map((part) => {
+    const [number, posted, pending] = part.split(':')
+    assert(number !== undefined && posted !== undefined && pending !== undefined, `line "${part}"`)
+    return {
+      account: numbers.keyOf(BigInt(number)), posted: BigInt(posted), pending: BigInt(pending),
+    }
+  })
+}
+
+/** JSON with bigints as `{"$n":"123"}`: for values read back by us alone. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? { $n: String(v) } : v))
+}
+
+export function fromJson(text: string): unknown {
+  return JSON.parse(text, (_, v: unknown) => {
+    const tagged = typeof v === 'object' && v !== null && '$n' in v ? v.$n : undefined
+    return typeof tagged === 'string' ? BigInt(tagged) : v
+  })
+}

@@ -1,0 +1,77 @@
+/**
+ * What every store does with a command: load the rows it names, ask the one pure rule, write what it
+ * says. No store has a rule of its own, so no two can disagree on one.
+ */
+import type { Account, AccountKey } from '#core/account.ts'
+import type { Alert } from '#core/alert.ts'
+import { backfill } from '#core/backfill.ts'
+import { type BudgetRule, periodOf } from '#core/budget.ts'
+import { accountsOf, type Command, type Hold, type LedgerEntry, type Rules } from '#core/journal.ts'
+import { apply } from '#core/ledger.ts'
+import type { Override } from '#core/override.ts'
+import type { Instant } from '#core/time.ts'
+import type { BudgetId, HoldId } from '#lib/id.ts'
+import type { Outcome } from '#ports/store.ts'
+
+/** A store's rows inside one transaction. Synchronous: the transaction is never left half-way. */
+export interface Rows {
+  account(key: AccountKey): Account | null
+  saveAccount(account: Account): void
+  hold(id: HoldId): Hold | null
+  addHold(hold: Hold): void
+  updateHold(hold: Hold): void
+  addEntry(entry: LedgerEntry): void
+  addAlert(alert: Alert): void
+  overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
+  holdsMadeSince(at: Instant): Iterable<Hold>
+  knownRules(): ReadonlyMap<string, string>
+  setKnownRules(rules: ReadonlyMap<string, string>): void
+}
+
+export function execute(rows: Rows, command: Command, now: Instant, rules: Rules): Outcome {
+  const hold = rows.hold(command.hold)
+  const accounts = new Map<AccountKey, Account>()
+  const budgets = new Set<BudgetId>()
+  for (const key of accountsOf(command, hold, now)) {
+    const account = rows.account(key)
+    if (account === null) continue
+    accounts.set(key, account)
+    budgets.add(account.budget)
+  }
+  if (command.kind === 'hold') for (const { rule } of command.accounts) budgets.add(rule.id)
+  const overrides = rows.overridesOf(budgets)
+  const applied = apply({ accounts, hold, overrides, rules }, command, now)
+  for (const account of applied.accounts) rows.saveAccount(account)
+  if (applied.hold !== null && applied.hold !== hold) {
+    if (hold === null) rows.addHold(applied.hold)
+    else rows.updateHold(applied.hold)
+  }
+  if (applied.entry !== null) rows.addEntry(applied.entry)
+  for (const alert of applied.alerts) rows.addAlert(alert)
+  const touched = applied.accounts.length > 0 ? applied.accounts : [...accounts.values()]
+  return { result: applied.result, accounts: touched, overrides, alerts: applied.alerts }
+}
+
+/**
+ * Rules the store has not seen are counted from the ledger; those that are gone are forgotten, so
+ * that they are counted again should they come back.
+ */
+export function adoptRules(
+  rows: Rows, rules: readonly BudgetRule[], now: Instant,
+): readonly Alert[] {
+  const known = rows.knownRules()
+  const alerts: Alert[] = []
+  for (const rule of rules) {
+    if (known.get(rule.id) === rule.timeZone) continue
+    const { start } = periodOf(rule, now)
+    const held = [...rows.holdsMadeSince(start)]
+    const filled = backfill(rule, held, now, (key) => rows.account(key))
+    for (const account of filled.accounts) rows.saveAccount(account)
+    for (const hold of filled.holds) rows.updateHold(hold)
+    if (filled.entry !== null) rows.addEntry(filled.entry)
+    for (const alert of filled.alerts) rows.addAlert(alert)
+    alerts.push(...filled.alerts)
+  }
+  rows.setKnownRules(new Map(rules.map(({ id, timeZone }) => [id, timeZone])))
+  return alerts
+}

@@ -1,0 +1,156 @@
+/** A real store that forgets: for tests and simulations. Passes the same suite as the others. */
+import type { Account, AccountKey } from '#core/account.ts'
+import type { Alert, Notification } from '#core/alert.ts'
+import type { AuditRow } from '#core/audit.ts'
+import type { BudgetRule } from '#core/budget.ts'
+import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
+import type { VirtualKey } from '#core/key.ts'
+import type { Override } from '#core/override.ts'
+import type { Instant } from '#core/time.ts'
+import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
+import type { Change, Outcome, Store } from '#ports/store.ts'
+import { adoptRules, execute, type Rows } from './execute.ts'
+
+export class MemoryStore implements Store {
+  readonly kind = 'memory'
+  readonly #accounts = new Map<AccountKey, Account>()
+  readonly #holds = new Map<HoldId, Hold>()
+  readonly #entries: LedgerEntry[] = []
+  readonly #alerts = new Map<AlertId, Alert>()
+  readonly #notifications = new Map<string, Notification>()
+  readonly #routed = new Set<AlertId>()
+  readonly #keys = new Map<KeyId, VirtualKey>()
+  readonly #overrides = new Map<OverrideId, Override>()
+  readonly #audit: AuditRow[] = []
+  #known: ReadonlyMap<string, string> = new Map()
+
+  readonly #rows: Rows = {
+    account: (key) => this.#accounts.get(key) ?? null,
+    saveAccount: (account) => void this.#accounts.set(account.key, account),
+    hold: (id) => this.#holds.get(id) ?? null,
+    addHold: (hold) => void this.#holds.set(hold.id, hold),
+    updateHold: (hold) => void this.#holds.set(hold.id, hold),
+    addEntry: (entry) => void this.#entries.push(entry),
+    addAlert: (alert) => {
+      if (!this.#alerts.has(alert.id)) this.#alerts.set(alert.id, alert)
+    },
+    overridesOf: (budgets) =>
+      [...this.#overrides.values()].filter(({ budget }) => budgets.has(budget)),
+    holdsMadeSince: (at) => [...this.#holds.values()].filter(({ madeAt }) => madeAt >= at),
+    knownRules: () => this.#known,
+    setKnownRules: (rules) => {
+      this.#known = rules
+    },
+  }
+
+  async run(command: Command, now: Instant, rules: Rules): Promise<Outcome> {
+    return execute(this.#rows, command, now, rules)
+  }
+
+  async adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
+    return adoptRules(this.#rows, rules, now)
+  }
+
+  async account(key: AccountKey): Promise<Account | null> {
+    return this.#accounts.get(key) ?? null
+  }
+
+  async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
+    const isNow = ({ period }: Account): boolean => period.start <= at && at < period.end
+    return [...this.#accounts.values()]
+      .filter((account) => isNow(account) && (budget === undefined || account.budget === budget))
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+  }
+
+  async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
+    return this.#entries.slice(after, after + limit)
+      .map((entry, i) => ({ ...entry, seq: after + i + 1 }))
+  }
+
+  async hold(id: HoldId): Promise<Hold | null> {
+    return this.#holds.get(id) ?? null
+  }
+
+  async holdsOf(call: CallId): Promise<readonly Hold[]> {
+    return [...this.#holds.values()].filter((hold) => hold.call === call)
+  }
+
+  async recentHolds(limit: number): Promise<readonly Hold[]> {
+    return [...this.#holds.values()].reverse().slice(0, limit)
+  }
+
+  async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
+    return [...this.#holds.values()]
+      .filter(({ state, expiresAt }) => state === 'pending' && expiresAt <= now)
+      .sort((a, b) => a.expiresAt - b.expiresAt || (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
+  }
+
+  async openHolds(): Promise<number> {
+    return [...this.#holds.values()].filter(({ state }) => state === 'pending').length
+  }
+
+  async change(change: Change, audit: AuditRow): Promise<void> {
+    if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
+    if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
+    this.#audit.push(audit)
+  }
+
+  async keys(): Promise<readonly VirtualKey[]> {
+    return [...this.#keys.values()]
+  }
+
+  async key(id: KeyId): Promise<VirtualKey | null> {
+    return this.#keys.get(id) ?? null
+  }
+
+  async keyByHash(hash: string): Promise<VirtualKey | null> {
+    return [...this.#keys.values()].find((key) => key.hash === hash) ?? null
+  }
+
+  async override(id: OverrideId): Promise<Override | null> {
+    return this.#overrides.get(id) ?? null
+  }
+
+  async overrides(): Promise<readonly Override[]> {
+    return [...this.#overrides.values()]
+  }
+
+  async audit(limit: number): Promise<readonly AuditRow[]> {
+    return this.#audit.slice(-limit).reverse()
+  }
+
+  async alerts(limit: number): Promise<readonly Alert[]> {
+    return [...this.#alerts.values()].slice(-limit).reverse()
+  }
+
+  async unrouted(limit: number): Promise<readonly Alert[]> {
+    return [...this.#alerts.values()].filter(({ id }) => !this.#routed.has(id)).slice(0, limit)
+  }
+
+  async route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
+    this.#routed.add(alert)
+    for (const one of notifications) await this.saveNotification(one)
+  }
+
+  async due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]> {
+    return [...this.#notifications.values()]
+      .filter(({ state, nextAt }) => state === 'waiting' && nextAt <= now)
+      .sort((a, b) => a.nextAt - b.nextAt)
+      .slice(0, limit)
+      .flatMap((one) => {
+        const of = this.#alerts.get(one.alert)
+        return of === undefined ? [] : [{ ...one, of }]
+      })
+  }
+
+  async saveNotification(notification: Notification): Promise<void> {
+    this.#notifications.set(`${notification.alert}|${notification.channel}`, notification)
+  }
+
+  async notifications(limit: number): Promise<readonly Notification[]> {
+    return [...this.#notifications.values()].slice(-limit).reverse()
+  }
+
+  async close(): Promise<void> {}
+}

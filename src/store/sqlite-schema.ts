@@ -1,0 +1,75 @@
+/** Forward-only. A step that has shipped is never edited; a newer file is refused, not guessed at. */
+import type { DatabaseSync } from 'node:sqlite'
+
+const migrations: readonly string[] = [
+  `create table account (
+     no integer primary key, key text not null unique, budget text not null, value text,
+     unit text not null, period_start integer not null, period_end integer not null,
+     amount integer not null check (amount >= 0),
+     posted integer not null check (posted >= 0), pending integer not null check (pending >= 0),
+     fired text not null, throttle text, recent text not null) strict;
+   create index account_budget on account (budget, period_start);
+
+   create table hold (
+     id text primary key, call text not null, state text not null
+       check (state in ('pending', 'settled', 'voided', 'expired')),
+     made_at integer not null, expires_at integer not null, ended_at integer,
+     amount integer not null check (amount >= 0), output_cap integer not null,
+     tokens integer not null, cost integer check (cost >= 0), basis text,
+     lines text not null, attribution text not null, facts text not null) strict;
+   create index hold_call on hold (call);
+   create index hold_made on hold (made_at);
+   create index hold_open on hold (expires_at) where state = 'pending';
+
+   create table entry (
+     seq integer primary key, kind text not null, hold text, at integer not null,
+     lines text not null, overage integer not null, reason text, author text) strict;
+
+   create table alert (
+     seq integer primary key, id text not null unique, at integer not null, json text not null,
+     routed integer not null default 0) strict;
+   create index alert_unrouted on alert (seq) where routed = 0;
+   create table notification (
+     alert text not null, channel text not null, state text not null, attempts integer not null,
+     next_at integer not null, last_error text, primary key (alert, channel)) strict;
+   create index notification_due on notification (next_at) where state = 'waiting';
+
+   create table virtual_key (id text primary key, hash text not null unique, json text not null)
+     strict;
+   create table override (id text primary key, budget text not null, json text not null) strict;
+   create index override_budget on override (budget);
+   create table audit (
+     seq integer primary key, id text not null unique, at integer not null, json text not null)
+     strict;
+   create table known_rule (id text primary key, time_zone text not null) strict;
+
+   create trigger entry_is_a_fact before update on entry
+     begin select raise(abort, 'ledger entries are immutable'); end;
+   create trigger entry_stays before delete on entry
+     begin select raise(abort, 'ledger entries are immutable'); end;
+   create trigger audit_is_a_fact before update on audit
+     begin select raise(abort, 'audit rows are immutable'); end;
+   create trigger audit_stays before delete on audit
+     begin select raise(abort, 'audit rows are immutable'); end;`,
+]
+
+export function migrate(db: DatabaseSync): void {
+  const row = db.prepare('pragma user_version').get()
+  const version = Number(row?.user_version ?? 0)
+  if (version > migrations.length) {
+    throw new Error(
+      `the ledger was written by a newer Bursar (schema ${version}, this one knows ` +
+        `${migrations.length}): install that version or restore a backup`)
+  }
+  migrations.slice(version).forEach((sql, i) => {
+    db.exec('begin immediate')
+    try {
+      db.exec(sql)
+      db.exec(`pragma user_version = ${version + i + 1}`)
+      db.exec('commit')
+    } catch (error) {
+      db.exec('rollback')
+      throw error
+    }
+  })
+}

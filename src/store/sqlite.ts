@@ -1,0 +1,246 @@
+/** The embedded store: `node:sqlite`, one writer, group commit. */
+import type { Account, AccountKey } from '#core/account.ts'
+import type { Alert, Notification } from '#core/alert.ts'
+import type { AuditRow } from '#core/audit.ts'
+import type { BudgetRule } from '#core/budget.ts'
+import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
+import type { VirtualKey } from '#core/key.ts'
+import type { Override } from '#core/override.ts'
+import type { Instant } from '#core/time.ts'
+import { assert } from '#lib/assert.ts'
+import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
+import { type Change, type Outcome, type Store, StoreUnavailable } from '#ports/store.ts'
+import { entryFromRow, type EntryRow, fromJson, toJson } from './codec.ts'
+import { adoptRules, execute } from './execute.ts'
+import { GroupCommit } from './group-commit.ts'
+import { type Lock, lock, openConnection, type Statements } from './sqlite-connection.ts'
+import { SqliteRows } from './sqlite-rows.ts'
+
+export interface SqliteOptions {
+  /** A file, or `:memory:`. */
+  readonly path: string
+  readonly onCommit?: (jobs: number) => void
+}
+
+type Row = Record<string, unknown>
+
+export class SqliteStore implements Store {
+  readonly kind = 'sqlite'
+  readonly #path: string
+  readonly #lock: Lock | null
+  readonly #commits: GroupCommit
+  #statements: Statements
+  #rows: SqliteRows
+  #broken = false
+
+  constructor({ path, onCommit }: SqliteOptions) {
+    this.#path = path
+    this.#lock = path === ':memory:' ? null : lock(`${path}.lock`)
+    this.#statements = openConnection(path)
+    this.#rows = new SqliteRows(this.#statements)
+    this.#commits = new GroupCommit({
+      begin: () => this.#begin(),
+      commit: () => this.#statements.db.exec('commit'),
+      rollback: () => this.#rollback(),
+    }, onCommit)
+  }
+
+  run(command: Command, now: Instant, rules: Rules): Promise<Outcome> {
+    return this.#commits.add(() => execute(this.#rows, command, now, rules))
+  }
+
+  adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
+    return this.#commits.add(() => adoptRules(this.#rows, rules, now))
+  }
+
+  async account(key: AccountKey): Promise<Account | null> {
+    return this.#read(() => this.#rows.account(key))
+  }
+
+  async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
+    return this.#read(() => this.#rows.accountsAt(at, budget ?? null))
+  }
+
+  async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
+    const rows = this.#all('select * from entry where seq > ? order by seq limit ?', after, limit)
+    return rows.map((row) => entryFromRow(row as unknown as EntryRow, this.#rows))
+  }
+
+  async hold(id: HoldId): Promise<Hold | null> {
+    return this.#read(() => this.#rows.hold(id))
+  }
+
+  async holdsOf(call: CallId): Promise<readonly Hold[]> {
+    return this.#holds('where call = ? order by rowid', call)
+  }
+
+  async recentHolds(limit: number): Promise<readonly Hold[]> {
+    return this.#holds('order by rowid desc limit ?', limit)
+  }
+
+  async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
+    return this.#holds(
+      `where state = 'pending' and expires_at <= ? order by expires_at, id limit ?`, now, limit)
+  }
+
+  async openHolds(): Promise<number> {
+    const [row] = this.#all(`select count(*) as n from hold where state = 'pending'`)
+    return Number(row?.n)
+  }
+
+  change(change: Change, audit: AuditRow): Promise<void> {
+    return this.#commits.add(() => {
+      const { db } = this.#statements
+      if (change.kind === 'put_key') {
+        const { id, hash } = change.key
+        db.prepare('insert or replace into virtual_key values (?, ?, ?)')
+          .run(id, hash, toJson(change.key))
+      }
+      if (change.kind === 'put_override') {
+        const { id, budget } = change.override
+        db.prepare('insert or replace into override values (?, ?, ?)')
+          .run(id, budget, toJson(change.override))
+        this.#rows.forgetOverrides()
+      }
+      db.prepare('insert into audit values (null, ?, ?, ?)').run(audit.id, audit.at, toJson(audit))
+    })
+  }
+
+  async keys(): Promise<readonly VirtualKey[]> {
+    return this.#json<VirtualKey>('select json from virtual_key order by rowid')
+  }
+
+  async key(id: KeyId): Promise<VirtualKey | null> {
+    return this.#json<VirtualKey>('select json from virtual_key where id = ?', id)[0] ?? null
+  }
+
+  async keyByHash(hash: string): Promise<VirtualKey | null> {
+    return this.#json<VirtualKey>('select json from virtual_key where hash = ?', hash)[0] ?? null
+  }
+
+  async override(id: OverrideId): Promise<Override | null> {
+    return this.#json<Override>('select json from override where id = ?', id)[0] ?? null
+  }
+
+  async overrides(): Promise<readonly Override[]> {
+    return this.#json<Override>('select json from override order by rowid')
+  }
+
+  async audit(limit: number): Promise<readonly AuditRow[]> {
+    return this.#json<AuditRow>('select json from audit order by seq desc limit ?', limit)
+  }
+
+  async alerts(limit: number): Promise<readonly Alert[]> {
+    return this.#json<Alert>('select json from alert order by seq desc limit ?', limit)
+  }
+
+  async unrouted(limit: number): Promise<readonly Alert[]> {
+    return this.#json<Alert>(
+      'select json from alert where routed = 0 order by seq limit ?', limit)
+  }
+
+  route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
+    return this.#commits.add(() => {
+      this.#statements.db.prepare('update alert set routed = 1 where id = ?').run(alert)
+      for (const one of notifications) this.#saveNotification(one)
+    })
+  }
+
+  async due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]> {
+    return this.#all(
+      `select n.*, a.json from notification n join alert a on a.id = n.alert
+       where n.state = 'waiting' and n.next_at <= ? order by n.next_at limit ?`, now, limit)
+      .map((row) => ({ ...notificationFromRow(row), of: fromJson(String(row.json)) as Alert }))
+  }
+
+  saveNotification(notification: Notification): Promise<void> {
+    return this.#commits.add(() => this.#saveNotification(notification))
+  }
+
+  async notifications(limit: number): Promise<readonly Notification[]> {
+    return this.#all('select * from notification order by rowid desc limit ?', limit)
+      .map(notificationFromRow)
+  }
+
+  async close(): Promise<void> {
+    this.#commits.drain()
+    this.#statements.db.close()
+    this.#lock?.release()
+  }
+
+  #begin(): void {
+    if (this.#broken) this.#reopen()
+    this.#statements.db.exec('begin immediate')
+  }
+
+  /**
+   * After a failed commit nothing in memory is trusted: rows are read anew, over a new connection,
+   * because SQLite would go on happily after a failed fsync.
+   */
+  #rollback(): void {
+    this.#broken = true
+    try {
+      if (this.#statements.db.isTransaction) this.#statements.db.exec('rollback')
+    } catch {
+      // The connection is replaced before the next transaction anyway.
+    }
+    this.#rows.forget()
+  }
+
+  #reopen(): void {
+    if (this.#path !== ':memory:') {
+      try {
+        this.#statements.db.close()
+      } catch {
+        // Closing what is broken may fail; what counts is whether the new one opens.
+      }
+      this.#statements = openConnection(this.#path)
+      this.#rows = new SqliteRows(this.#statements)
+    }
+    this.#broken = false
+  }
+
+  #saveNotification({ alert, channel, state, attempts, nextAt, lastError }: Notification): void {
+    this.#statements.db.prepare('insert or replace into notification values (?, ?, ?, ?, ?, ?)')
+      .run(alert, channel, state, attempts, nextAt, lastError)
+  }
+
+  #holds(clause: string, ...args: (string | number)[]): readonly Hold[] {
+    return this.#read(() => this.#rows.holds(clause, args))
+  }
+
+  #json<Value>(sql: string, ...args: (string | number)[]): Value[] {
+    return this.#all(sql, ...args).map(({ json }) => {
+      assert(typeof json === 'string', 'the json column is text')
+      return fromJson(json) as Value
+    })
+  }
+
+  #all(sql: string, ...args: (string | number)[]): Row[] {
+    return this.#read(() => {
+      const statement = this.#statements.db.prepare(sql)
+      statement.setReadBigInts(true)
+      return statement.all(...args) as Row[]
+    })
+  }
+
+  #read<Value>(work: () => Value): Value {
+    try {
+      return work()
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new StoreUnavailable(reason, { cause: error })
+    }
+  }
+}
+
+function notificationFromRow(row: Row): Notification {
+  return {
+    alert: row.alert as AlertId,
+    channel: String(row.channel),
+    state: row.state as Notification['state'],
+    attempts: Number(row.attempts),
+    nextAt: Number(row.next_at) as Instant,
+    lastError: row.last_error === null ? null : String(row.last_error),
+  }
+}
