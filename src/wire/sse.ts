@@ -1,0 +1,89 @@
+/** Server-sent events, split at any byte. Bounded: what is too long to be an event is not kept. */
+export interface SseEvent {
+  readonly event: string
+  readonly data: string
+}
+
+const eventBytesMax = 1024 * 1024
+const newline = 0x0a
+const carriageReturn = 0x0d
+
+/** Where the next event ends in `bytes` from `from`: behind its blank line, or -1. */
+export function eventEnd(bytes: Uint8Array, from: number): number {
+  for (let i = from; i < bytes.length; i += 1) {
+    const byte = bytes[i]
+    if (byte !== newline && byte !== carriageReturn) continue
+    const after = lineEnd(bytes, i)
+    if (after >= bytes.length) return -1
+    const next = bytes[after]
+    if (next === newline || next === carriageReturn) {
+      const end = lineEnd(bytes, after)
+      // A lone CR at the very end may be half of a CRLF: wait for the next byte.
+      if (next === carriageReturn && end === bytes.length && end - after === 1) return -1
+      return end
+    }
+    i = after - 1
+  }
+  return -1
+}
+
+function lineEnd(bytes: Uint8Array, at: number): number {
+  return bytes[at] === carriageReturn && bytes[at + 1] === newline ? at + 2 : at + 1
+}
+
+/** Collects bytes into whole events. */
+export class SseSplitter {
+  #rest: Uint8Array = new Uint8Array(0)
+  #overflowed = false
+
+  /** True once an event was longer than is kept: nothing is known of the stream after that. */
+  get overflowed(): boolean {
+    return this.#overflowed
+  }
+
+  /** Whole events, as bytes, in order. */
+  push(chunk: Uint8Array): readonly Uint8Array[] {
+    if (this.#overflowed) return [chunk]
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    const events: Uint8Array[] = []
+    let from = 0
+    for (let end = eventEnd(bytes, 0); end !== -1; end = eventEnd(bytes, from)) {
+      events.push(bytes.subarray(from, end))
+      from = end
+    }
+    this.#rest = bytes.subarray(from)
+    if (this.#rest.length > eventBytesMax) {
+      this.#overflowed = true
+      events.push(this.#take())
+    }
+    return events
+  }
+
+  /** What is left when the stream ends: an event without its blank line. */
+  take(): Uint8Array {
+    return this.#take()
+  }
+
+  #take(): Uint8Array {
+    const rest = this.#rest
+    this.#rest = new Uint8Array(0)
+    return rest
+  }
+}
+
+/** Name and data of an event; comments and other fields are passed over. */
+export function readEvent(bytes: Uint8Array): SseEvent {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  let event = ''
+  const data: string[] = []
+  for (const line of text.replace(/^\ufeff/, '').split(/\r\n|\n|\r/)) {
+    if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5))
+    else if (line.startsWith('event:')) event = line.slice(6).trim()
+  }
+  return { event, data: data.join('\n') }
+}
+
+/** True where `needle` (ASCII) stands in `bytes`: cheaper than parsing what is of no interest. */
+export function mentions(bytes: Uint8Array, needle: string): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(needle, 0, 'latin1')
+}
