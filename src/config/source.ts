@@ -1,0 +1,144 @@
+/** YAML text to plain values, safely, with the place of every node kept for messages. */
+import { isAlias, isMap, isPair, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml'
+import { failed, type Result, succeeded } from '#lib/result.ts'
+
+export interface ConfigProblem {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  readonly message: string
+  readonly hint: string | null
+}
+
+export type Path = readonly PropertyKey[]
+
+/** One YAML document of a file, every scalar still the text that was written. */
+export interface SourceDocument {
+  readonly file: string
+  readonly value: unknown
+  /** The problem `message` at the node of `path`, or at the nearest one above it. */
+  at(path: Path, message: string, hint?: string | null): ConfigProblem
+}
+
+const bytesMax = 1024 * 1024
+const depthMax = 32
+
+export function readSource(
+  file: string, text: string,
+): Result<readonly SourceDocument[], readonly ConfigProblem[]> {
+  const lines = new LineCounter()
+  const place = (offset: number, message: string, hint: string | null = null): ConfigProblem => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line, column: col, message, hint }
+  }
+  if (Buffer.byteLength(text) > bytesMax) {
+    return failed([{ file, line: 1, column: 1, message: 'larger than 1 MiB', hint: null }])
+  }
+  if (/^(\s*[[{]){33}/.test(text) || deepest(text) > depthMax * 2) {
+    return failed([{ file, line: 1, column: 1, message: 'nested too deep', hint: null }])
+  }
+  if (/[\ue000\ue001]/.test(text)) {
+    return failed([{ file, line: 1, column: 1, message: 'private-use characters', hint: null }])
+  }
+  // Every scalar stays text: 25000.50 is an amount of money, not a float.
+  const documents = parseAllDocuments(shielded(text), {
+    lineCounter: lines, uniqueKeys: true, schema: 'failsafe', strict: true,
+  })
+  if (!Array.isArray(documents)) return succeeded([])
+  const problems: ConfigProblem[] = []
+  for (const document of documents) {
+    // What follows the first error of a document is mostly its echo.
+    const [error] = document.errors
+    if (error !== undefined) {
+      problems.push(place(error.pos[0], error.message.split(/ at line|\n/)[0] ?? 'not valid YAML'))
+    }
+    visit(document, {
+      Node: (_key, node) => {
+        if (isAlias(node)) problems.push(place(node.range?.[0] ?? 0, 'aliases are not allowed'))
+        else if ('tag' in node && node.tag !== undefined && !/^tag:yaml.org,2002:/.test(node.tag)) {
+          problems.push(place(node.range?.[0] ?? 0, `tag ${node.tag} is not allowed`))
+        }
+      },
+    })
+  }
+  if (problems.length > 0) return failed(problems)
+  return succeeded(documents.filter(({ contents }) => contents !== null).map((document) => ({
+    file,
+    value: document.toJS({ maxAliasCount: 0 }),
+    at: (path: Path, message: string, hint: string | null = null) => {
+      for (let length = path.length; length > 0; length -= 1) {
+        const offset = offsetOf(document, path.slice(0, length))
+        if (offset !== null) return place(offset, message, hint)
+      }
+      return place(document.range[0], message, hint)
+    },
+  })))
+}
+
+type Document = ReturnType<typeof parseAllDocuments>[number]
+
+/** Where the key of a map entry stands, or an item of a list. */
+function offsetOf(document: Document, path: Path): number | null {
+  const parent = path.length === 1
+    ? document.contents : document.getIn(path.slice(0, -1) as (string | number)[], true)
+  const last = path.at(-1)
+  if (isMap(parent)) {
+    const pair = parent.items.find((item) =>
+      isPair(item) && isScalar(item.key) && String(item.key.value) === String(last))
+    return pair !== undefined && isScalar(pair.key) ? (pair.key.range?.[0] ?? null) : null
+  }
+  const node = document.getIn(path as (string | number)[], true)
+  return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
+    ? Number(node.range[0]) : null
+}
+
+/**
+ * `${NAME}` may stand unquoted between braces, where YAML would take its own braces for a map: they
+ * are swapped for characters of the same width that mean nothing to it.
+ */
+function shielded(text: string): string {
+  return text.replace(/\$\{([^}\n]*)\}/g, '\ue000\ue000$1\ue001')
+}
+
+/** A cheap bound of the nesting, before a parser recurses into it. */
+function deepest(text: string): number {
+  let depth = 0
+  let worst = 0
+  for (const character of text) {
+    if (character === '[' || character === '{') worst = Math.max(worst, ++depth)
+    else if (character === ']' || character === '}') depth -= 1
+  }
+  const indent = Math.max(0, ...text.split('\n', 20_000).map((line) => line.search(/\S/)))
+  return Math.max(worst, Math.ceil(indent / 2))
+}
+
+/** The known name nearest to what was written, or null when none is near. */
+export function didYouMean(written: string, known: readonly string[]): string | null {
+  let best: string | null = null
+  let least = Math.max(1, Math.floor(written.length / 3)) + 1
+  for (const name of known) {
+    const distance = editDistance(written.toLowerCase(), name.toLowerCase())
+    if (distance < least) {
+      least = distance
+      best = name
+    }
+  }
+  return best === null ? null : `did you mean "${best}"?`
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replace))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+export function formatProblem({ file, line, column, message, hint }: ConfigProblem): string {
+  return `${file}:${line}:${column}: ${message}${hint === null ? '' : ` (${hint})`}`
+}
