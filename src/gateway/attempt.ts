@@ -1,0 +1,90 @@
+/** One admitted try: forward, meter, end the hold. The hold ends on every path out of here. */
+import type { Outcome } from '#ports/store.ts'
+import type { UpstreamFailure } from '#ports/upstream.ts'
+import type { Attempt, Serving } from './call.ts'
+import { presumed } from './cost.ts'
+import type { GatewayDeps } from './deps.ts'
+import { upstreamHeaders } from './headers.ts'
+import { type Relay, relayError, relayJson, relayStream } from './relay.ts'
+import {
+  answerFailure, type AttemptDesk, type AttemptEnd, endCosted, endVoid, observeFailure,
+  type Underway,
+} from './underway.ts'
+
+export function attempt(
+  desk: AttemptDesk, serving: Serving, tried: Attempt, held: Outcome, final: boolean,
+): Promise<AttemptEnd> {
+  const { deps } = desk
+  const { client } = serving
+  return new Promise((resolve) => {
+    const underway: Underway = {
+      desk, serving, attempt: tried, held, final, sentAt: deps.clock.now(), exchange: null,
+      firstByteAt: null, finish: resolve,
+    }
+    let relay: Relay | null = null
+    const { path, body } = serving.dialect.rewrite(
+      serving.parsed, { model: serving.parsed.model, outputCap: tried.outputCap })
+    const { provider } = tried.target
+    const { origin, pathname } = new URL(provider.baseUrl)
+    const request = {
+      origin, path: pathname.replace(/\/$/, '') + path, body, timeouts: deps.limits.timeouts,
+      headers: upstreamHeaders(serving.request.headers, provider, {
+        dialect: serving.parsed.endpoint.dialect, attemptId: tried.hold.id,
+        bodyLength: body.byteLength,
+      }),
+    }
+    underway.exchange = deps.upstream.send(request, {
+      started: (status, headers) => {
+        underway.firstByteAt = deps.clock.now()
+        relay = relayFor(underway, status, headers)
+      },
+      data: (chunk) => relay?.data(chunk),
+      ended: () => watch(deps, relay?.ended()),
+      failed: (failure) =>
+        watch(deps, relay === null ? failedEarly(underway, failure) : relay.failed(failure)),
+    })
+    client.onGone(() => drain(underway))
+  })
+}
+
+/** An ending that throws is a bug; it is told, and the hold stays until it expires as presumed. */
+function watch(deps: GatewayDeps, ending: Promise<void> | undefined): void {
+  ending?.catch((error: unknown) => {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    deps.observe({ kind: 'unexpected', where: 'ending a call', reason })
+  })
+}
+
+function relayFor(
+  underway: Underway, status: number, headers: Readonly<Record<string, string>>,
+): Relay {
+  const streamed = (headers['content-type'] ?? '').includes('text/event-stream')
+  if (status < 200 || status >= 300) return relayError(underway, status, headers)
+  return streamed ? relayStream(underway, status, headers) : relayJson(underway, status, headers)
+}
+
+/** The caller hung up. Its answer is read to the end, for that is where the usage stands. */
+function drain(underway: Underway): void {
+  const { desk: { deps, drains }, exchange } = underway
+  if (exchange === null) return
+  exchange.resume()
+  if (drains.count >= deps.limits.drainsMax) return exchange.abort()
+  drains.count += 1
+  deps.clock.sleep(deps.limits.drainMs).then(() => exchange.abort())
+}
+
+/** No answer began. Unsent costs nothing; what may have arrived may be billed. */
+async function failedEarly(underway: Underway, failure: UpstreamFailure): Promise<void> {
+  const { serving, final } = underway
+  observeFailure(underway, 0, `${failure.reason}: ${failure.detail}`)
+  if (!failure.sent) {
+    await endVoid(underway, failure.reason)
+    const passOn = (): void => answerFailure(underway, failure)
+    if (final || serving.client.gone) passOn()
+    return underway.finish(final || serving.client.gone
+      ? { kind: 'answered' } : { kind: 'failed', passOn })
+  }
+  await endCosted(underway, presumed(underway.attempt, failure.reason), 0)
+  answerFailure(underway, failure)
+  underway.finish({ kind: 'answered' })
+}

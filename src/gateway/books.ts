@@ -1,0 +1,133 @@
+/**
+ * The gateway's hand on the ledger: fails closed when it cannot commit, and never forgets an ending.
+ * What could not be settled is tried again until it is durable; the hold stays meanwhile, so money
+ * in doubt is money held.
+ */
+import type { Command, HoldCommand, Rules } from '#core/journal.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import type { Instant } from '#core/time.ts'
+import type { HoldId } from '#lib/id.ts'
+import { type Outcome, StoreUnavailable } from '#ports/store.ts'
+import type { GatewayDeps } from './deps.ts'
+
+export type Ending = Exclude<Command, HoldCommand>
+
+const retryMsMax = 5000
+/** While the ledger is failing, one call in this many milliseconds is let through to find out. */
+const probeMs = 500
+
+export class Books {
+  readonly #deps: GatewayDeps
+  #failing = false
+  #probeAt = 0
+  #unsettled = 0
+  #listeners = new Set<() => void>()
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps
+  }
+
+  /** Endings that are not durable yet. Zero before a clean stop. */
+  get unsettled(): number {
+    return this.#unsettled
+  }
+
+  /** Null: the ledger cannot commit now, and the call must not go out. */
+  async hold(command: HoldCommand, snapshot: Snapshot): Promise<Outcome | null> {
+    const now = this.#deps.clock.now()
+    if (this.#failing && now < this.#probeAt) return null
+    this.#probeAt = now + probeMs
+    const late = Symbol('late')
+    const timer = new AbortController()
+    const run = this.#deps.store.run(command, now, rulesOf(snapshot))
+    try {
+      const first = await Promise.race([
+        run,
+        this.#deps.clock.sleep(this.#deps.limits.commitMs, timer.signal).then(() => late),
+      ])
+      if (typeof first === 'symbol') {
+        this.#fail('a commit took too long')
+        this.#abandon(run, command.hold, snapshot)
+        return null
+      }
+      this.#recover()
+      return first
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      this.#fail(error.message)
+      // The outcome of a failed commit may be unknown: whatever it was, nothing is held after this.
+      this.#abandon(run, command.hold, snapshot)
+      return null
+    } finally {
+      timer.abort()
+    }
+  }
+
+  /** Resolves when the ending is durable, however long that takes. */
+  async end(command: Ending, snapshot: Snapshot): Promise<Outcome> {
+    this.#unsettled += 1
+    try {
+      for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, retryMsMax)) {
+        try {
+          const now = this.#deps.clock.now()
+          const outcome = await this.#deps.store.run(command, now, rulesOf(snapshot))
+          this.#recover()
+          for (const listener of [...this.#listeners]) listener()
+          return outcome
+        } catch (error) {
+          if (!(error instanceof StoreUnavailable)) throw error
+          this.#fail(error.message)
+          await this.#deps.clock.sleep(waitMs)
+        }
+      }
+    } finally {
+      this.#unsettled -= 1
+    }
+  }
+
+  /** Resolves at the next ending, or after `ms`: room may have come free. */
+  async roomOr(ms: number): Promise<void> {
+    const timer = new AbortController()
+    let wake = (): void => {}
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    this.#listeners.add(wake)
+    await Promise.race([woken, this.#deps.clock.sleep(ms, timer.signal)])
+    timer.abort()
+    this.#listeners.delete(wake)
+  }
+
+  /** The hold may still commit after we gave up on it: nothing was sent, so it is voided. */
+  #abandon(run: Promise<Outcome>, hold: HoldId, snapshot: Snapshot): void {
+    const undo = (): Promise<unknown> =>
+      this.end({ kind: 'void', hold, facts: { reason: 'the ledger was too slow' } }, snapshot)
+    run.then(undo, undo).catch((error: unknown) => {
+      this.#deps.observe({ kind: 'unexpected', where: 'abandoned hold', reason: String(error) })
+    })
+  }
+
+  #fail(reason: string): void {
+    if (!this.#failing) this.#deps.observe({ kind: 'ledger_failed', reason })
+    this.#failing = true
+  }
+
+  #recover(): void {
+    if (this.#failing) this.#deps.observe({ kind: 'ledger_recovered' })
+    this.#failing = false
+  }
+}
+
+const rulesCache = new WeakMap<Snapshot, Rules>()
+
+/** The rule of a budget id, in this snapshot. */
+export function rulesOf(snapshot: Snapshot): Rules {
+  const known = rulesCache.get(snapshot)
+  if (known !== undefined) return known
+  const byId = new Map(snapshot.budgets.map((rule) => [rule.id, rule]))
+  const rules: Rules = (id) => byId.get(id) ?? null
+  rulesCache.set(snapshot, rules)
+  return rules
+}
+
+export const laterOf = (a: Instant, b: Instant): Instant => (a > b ? a : b)

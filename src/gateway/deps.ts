@@ -1,0 +1,52 @@
+/** What the gateway is given. Ports and plain functions only: simulations bring their own. */
+import type { VirtualKey } from '#core/key.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import type { Chance } from '#ports/chance.ts'
+import type { Clock } from '#ports/clock.ts'
+import type { Observe } from '#ports/observer.ts'
+import type { ControlStore, LedgerStore } from '#ports/store.ts'
+import type { Timeouts, Upstream } from '#ports/upstream.ts'
+
+export interface GatewayDeps {
+  readonly clock: Clock
+  readonly chance: Chance
+  readonly observe: Observe
+  readonly upstream: Upstream
+  readonly store: Pick<LedgerStore, 'run'>
+  readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
+  /** The config in force. A call asks once and keeps the answer. */
+  readonly snapshot: () => Snapshot
+  /** The key with this secret, or null. Constant work for a wrong one. */
+  readonly findKey: (secret: string) => VirtualKey | null
+  readonly limits: GatewayLimits
+}
+
+export interface GatewayLimits {
+  readonly bodyBytesMax: number
+  /** Answers that are not streamed are read whole before they are passed on. */
+  readonly answerBytesMax: number
+  readonly timeouts: Timeouts
+  /** How long a hold may stay pending: longer than `timeouts.totalMs`, so it outlives its call. */
+  readonly holdMs: number
+  /** Calls whose caller hung up, still read for their usage: how many, and how long. */
+  readonly drainsMax: number
+  readonly drainMs: number
+  /** Calls waiting for room or pace. */
+  readonly waitersMax: number
+  /** Tries in all, over providers and their retries. */
+  readonly attemptsMax: number
+  /** The ledger must answer within this, else 503. */
+  readonly commitMs: number
+}
+
+export const usualLimits: GatewayLimits = {
+  bodyBytesMax: 10 * 1024 * 1024,
+  answerBytesMax: 32 * 1024 * 1024,
+  timeouts: { firstByteMs: 300_000, idleMs: 120_000, totalMs: 20 * 60_000 },
+  holdMs: 21 * 60_000 + 60_000,
+  drainsMax: 256,
+  drainMs: 60_000,
+  waitersMax: 1000,
+  attemptsMax: 3,
+  commitMs: 2000,
+}

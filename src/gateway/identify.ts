@@ -1,0 +1,137 @@
+/** Who is calling. The key decides; what the caller says about itself may only narrow it. */
+import type { VirtualKey } from '#core/key.ts'
+import { isUsable } from '#core/key.ts'
+import type { RefusalCode } from '#core/refusal.ts'
+import type { Attribution, Principal } from '#core/scope.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import type { Instant } from '#core/time.ts'
+import { failed, type Result, succeeded } from '#lib/result.ts'
+import type { HeaderClaims } from '#wire/claims.ts'
+import type { BodyClaims } from '#wire/dialect.ts'
+
+export interface IdentityProblem {
+  readonly code: Extract<RefusalCode, 'invalid_key' | 'invalid_request' | 'not_allowed'>
+  readonly message: string
+  readonly param: string | null
+}
+
+type Headers = Readonly<Record<string, readonly string[]>>
+
+const credentialHeaders = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+
+/** The one secret presented. Two different ones are refused: nobody should guess which counts. */
+export function credentialOf(headers: Headers): Result<string, IdentityProblem> {
+  const found = new Set<string>()
+  for (const name of credentialHeaders) {
+    const values = headers[name] ?? []
+    if (values.length > 1) {
+      return failed({ code: 'invalid_request', message: `Header ${name} is sent twice.`, param: name })
+    }
+    const [value] = values
+    if (value === undefined) continue
+    const bearer = /^bearer\s+(.*)$/i.exec(value)
+    const secret = (name === 'authorization' ? (bearer?.[1] ?? '') : value).trim()
+    if (secret !== '') found.add(secret)
+  }
+  const [secret, second] = [...found]
+  if (secret === undefined) {
+    return failed(badKey('No key: send a virtual key as "Authorization: Bearer vk_...".'))
+  }
+  if (second !== undefined) return failed(badKey('Two different keys were sent: send one.'))
+  return succeeded(secret)
+}
+
+export function usableKey(
+  key: VirtualKey | null, now: Instant,
+): Result<VirtualKey, IdentityProblem> {
+  // One answer for unknown, revoked and expired: a guess learns nothing.
+  if (key === null || !isUsable(key, now)) {
+    return failed(badKey('This key is not known, has expired or was revoked.'))
+  }
+  return succeeded(key)
+}
+
+function badKey(message: string): IdentityProblem {
+  return { code: 'invalid_key', message, param: null }
+}
+
+const claimable = ['agent', 'environment', 'tenant', 'user'] as const
+
+/** The key's own values, narrowed by explicit claims, filled up by hints. */
+export function principalOf(
+  snapshot: Snapshot, key: VirtualKey, headers: HeaderClaims, body: BodyClaims,
+): Result<Principal, IdentityProblem> {
+  const values: Record<(typeof claimable)[number], string | null> = {
+    agent: key.agent, environment: key.environment, tenant: key.tenant, user: key.user,
+  }
+  for (const name of claimable) {
+    const claimed = headers.explicit[name] ?? null
+    const pinned = values[name]
+    if (claimed !== null && pinned !== null && claimed !== pinned) {
+      return failed(contradiction(name, claimed, pinned))
+    }
+    values[name] = pinned ?? claimed
+  }
+  // Hints name users and agents of programs that know nothing of us; they pin no environment.
+  values.user ??= headers.hints.user ?? body.user
+  values.agent ??= headers.hints.agent ?? null
+  values.tenant ??= headers.hints.tenant ?? null
+  const placed = place(snapshot, key, values.agent, headers.explicit.agent !== undefined)
+  if (!placed.ok) return placed
+  const { environment } = values
+  if (environment !== null && !knownEnvironment(snapshot, environment)) {
+    return failed({
+      code: 'not_allowed', param: 'bursar-environment',
+      message: `Environment "${environment}" is not one of ${snapshot.environments.join(', ')}.`,
+    })
+  }
+  const attribution: Attribution = {
+    organization: snapshot.organization, ...placed.value, environment, tenant: values.tenant,
+    user: values.user, key: key.name, model: null, provider: null,
+  }
+  const { explicit, hints } = headers
+  return succeeded({
+    keyId: key.id, keyName: key.name, attribution,
+    conversation: explicit.conversation ?? hints.conversation ?? body.conversation,
+    run: explicit.run ?? hints.run ?? null,
+    parentRun: explicit.parentRun ?? null,
+    outcome: explicit.outcome ?? null,
+    tags: { ...body.tags, ...headers.tags },
+  })
+}
+
+function contradiction(name: string, claimed: string, pinned: string): IdentityProblem {
+  return {
+    code: 'not_allowed', param: `bursar-${name}`,
+    message: `This key is pinned to ${name} "${pinned}": it cannot call as "${claimed}".`,
+  }
+}
+
+function knownEnvironment(snapshot: Snapshot, name: string): boolean {
+  return snapshot.environments.length === 0 || snapshot.environments.includes(name)
+}
+
+type Placed = Pick<Attribution, 'business_unit' | 'team' | 'agent'>
+
+/** Where in the tree the agent stands. An agent of another team is not the key's to name. */
+function place(
+  snapshot: Snapshot, key: VirtualKey, agent: string | null, explicit: boolean,
+): Result<Placed, IdentityProblem> {
+  const node = snapshot.tree.find(({ kind, name }) => kind === 'agent' && name === agent)
+  const team = node?.team ?? key.team
+  const teamNode = snapshot.tree.find(({ kind, name }) => kind === 'team' && name === team)
+  const businessUnit = node?.businessUnit ?? teamNode?.businessUnit ?? null
+  const foreign = node !== undefined && key.team !== null && node.team !== key.team
+  const unknown = snapshot.treeDeclared && agent !== null && node === undefined
+  if (foreign || unknown) {
+    // A hint may be any program's idea of a name: it is dropped, where a header is refused.
+    if (!explicit && key.agent === null) {
+      return place(snapshot, key, null, false)
+    }
+    const why = foreign ? `is not in team "${key.team}"` : 'is not in the config'
+    return failed({
+      code: 'not_allowed', param: 'bursar-agent', message: `Agent "${agent}" ${why}.`,
+    })
+  }
+  return succeeded({ business_unit: businessUnit, team, agent })
+}

@@ -1,0 +1,136 @@
+/** A call's life: identify, quote, decide, hold, forward, meter, settle. Every path ends its hold. */
+import { route, type Target } from '#core/decide.ts'
+import type { Refusal } from '#core/refusal.ts'
+import type { Attribution } from '#core/scope.ts'
+import { viewsOf } from '#core/view.ts'
+import { makeId } from '#lib/id.ts'
+import type { Result } from '#lib/result.ts'
+import type { Client, ClientRequest } from '#ports/client.ts'
+import type { Outcome } from '#ports/store.ts'
+import { isCodex, readHeaderClaims } from '#wire/claims.ts'
+import type { Endpoint } from '#wire/dialect.ts'
+import { dialectOf } from '#wire/dialects.ts'
+import { admit, type Waiting } from './admit.ts'
+import { attempt } from './attempt.ts'
+import { rulesOf } from './books.ts'
+import type { Serving } from './call.ts'
+import type { GatewayDeps } from './deps.ts'
+import { budgetHeaders } from './headers.ts'
+import { credentialOf, type IdentityProblem, principalOf, usableKey } from './identify.ts'
+import { plainRefusal, type RefusalFrame } from './refusals.ts'
+import type { AttemptDesk, AttemptEnd } from './underway.ts'
+
+export interface Desk extends AttemptDesk {
+  readonly waiting: Waiting
+}
+
+/** Serves one request to a known endpoint. Resolves when nothing of the call is left to do. */
+export async function serveCall(
+  desk: Desk, endpoint: Endpoint, request: ClientRequest, client: Client,
+): Promise<void> {
+  const frame: RefusalFrame = {
+    callId: newCallId(desk.deps), codex: isCodex(request.headers),
+  }
+  const opened = openCall(desk.deps, endpoint, request, client, frame)
+  if (!opened.ok) return refuse(desk.deps, dialectOf(endpoint.dialect), client, opened.problem)
+  const serving = opened.value
+  const { parsed, snapshot, principal } = serving
+  const routing = route(
+    snapshot, { model: parsed.model, dialect: endpoint.dialect, shape: parsed.shape },
+    principal.attribution, serving.at)
+  if (routing.kind === 'refused') {
+    const { code, message, param } = routing
+    return refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
+  }
+  await tryTargets(desk, serving, routing.targets)
+}
+
+/** Targets in order, each with its retries; a try that provably cost nothing may be followed. */
+async function tryTargets(
+  desk: Desk, serving: Serving, targets: readonly Target[],
+): Promise<void> {
+  const { deps, books, waiting } = desk
+  const plan = targets
+    .flatMap((target) => Array.from({ length: 1 + target.provider.retries }, () => target))
+    .slice(0, deps.limits.attemptsMax)
+  let last: Extract<AttemptEnd, { kind: 'failed' }> | null = null
+  for (const [no, target] of plan.entries()) {
+    const admission = await admit(deps, books, waiting, serving, target, no)
+    if (admission.kind === 'gone') return
+    if (admission.kind === 'refused') {
+      // The provider's own error says more about why there is no answer than our lack of room.
+      if (last !== null) return last.passOn()
+      return refuseServing(deps, serving, admission.refusal, admission.outcome)
+    }
+    const final = no === plan.length - 1
+    const end = await attempt(desk, serving, admission.attempt, admission.outcome, final)
+    if (end.kind === 'answered') return
+    last = end
+  }
+  last?.passOn()
+}
+
+type Opened = Result<Serving, Refusal>
+
+/** Everything that needs no ledger: who calls, and what is asked. */
+function openCall(
+  deps: GatewayDeps, endpoint: Endpoint, request: ClientRequest, client: Client,
+  frame: RefusalFrame,
+): Opened {
+  const at = deps.clock.now()
+  const snapshot = deps.snapshot()
+  const no = ({ code, message, param }: IdentityProblem): Opened =>
+    ({ ok: false, problem: plainRefusal(frame, code, message, { param }) })
+
+  const secret = credentialOf(request.headers)
+  if (!secret.ok) return no(secret.problem)
+  const key = usableKey(deps.findKey(secret.value), at)
+  if (!key.ok) return no(key.problem)
+  const claims = readHeaderClaims(request.headers)
+  if (!claims.ok) return no({ ...claims.problem, code: 'invalid_request' })
+  const dialect = dialectOf(endpoint.dialect)
+  const parsed = dialect.parse(endpoint, request.body)
+  if (!parsed.ok) {
+    const { code, message, param } = parsed.problem
+    return { ok: false, problem: plainRefusal(frame, code, message, { param }) }
+  }
+  const principal = principalOf(snapshot, key.value, claims.value, parsed.value.claims)
+  if (!principal.ok) return no(principal.problem)
+  return {
+    ok: true,
+    value: {
+      id: frame.callId as Serving['id'], at, snapshot, request, client, dialect,
+      parsed: parsed.value, principal: principal.value, codex: frame.codex,
+    },
+  }
+}
+
+function refuseServing(
+  deps: GatewayDeps, serving: Serving, refusal: Refusal, outcome: Outcome | null = null,
+): void {
+  const { snapshot, principal, dialect, client } = serving
+  const views = outcome === null
+    ? [] : viewsOf(outcome.accounts, rulesOf(snapshot), outcome.overrides, deps.clock.now())
+  refuse(deps, dialect, client, refusal, budgetHeaders(views, snapshot), principal.attribution)
+}
+
+export function refuse(
+  deps: GatewayDeps, dialect: Serving['dialect'], client: Client, refusal: Refusal,
+  headers: Readonly<Record<string, string>> = {}, attribution: Attribution | null = null,
+): void {
+  const { code, callId, message } = refusal
+  deps.observe({
+    kind: 'call_refused', call: callId, code, agent: attribution?.agent ?? null, message,
+  })
+  if (client.gone) return
+  const answer = dialect.refuse(refusal)
+  client.start(answer.status, { ...headers, 'bursar-call-id': callId, ...answer.headers })
+  client.write(Buffer.from(answer.body))
+  client.end()
+}
+
+/** Sorts by time, so that the ledger grows at its end: 9 characters of time, 13 of chance. */
+export function newCallId({ clock, chance }: GatewayDeps): `call_${string}` {
+  const time = clock.now().toString(36).padStart(9, '0')
+  return makeId('call', `${time}${chance.token(13)}`)
+}
