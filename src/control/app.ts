@@ -1,0 +1,157 @@
+/** The control plane's HTTP side: `/api/v1`, health and metrics. */
+import { Hono } from 'hono'
+import type { z } from 'zod'
+import { StoreUnavailable } from '#ports/store.ts'
+import { alertRoutes } from './alerts.ts'
+import { budgetRoutes } from './budgets.ts'
+import { callRoutes } from './calls.ts'
+import type { Actor, ControlDeps } from './deps.ts'
+import { keyRoutes } from './keys.ts'
+import { openApi } from './openapi.ts'
+import { overrideRoutes } from './overrides.ts'
+import { problemBody, ProblemError } from './problem.ts'
+import type { Route } from './route.ts'
+import { aboutRoutes } from './about.ts'
+
+export const routes: readonly Route[] = [
+  ...keyRoutes, ...budgetRoutes, ...overrideRoutes, ...callRoutes, ...alertRoutes, ...aboutRoutes,
+]
+
+const bodyBytesMax = 1024 * 1024
+const repliesKept = 10_000
+
+export function controlApp(deps: ControlDeps): Hono {
+  const app = new Hono()
+  const replies = new Map<string, Reply>()
+  app.use(async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+    c.header('x-content-type-options', 'nosniff')
+    c.header('referrer-policy', 'no-referrer')
+    c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+  })
+  app.get('/healthz', (c) => c.text('ok'))
+  app.get('/readyz', (c) => {
+    const { ready, reason } = deps.health()
+    return c.json({ ready, reason }, ready ? 200 : 503)
+  })
+  app.get('/metrics', async (c) => {
+    actorFor(deps, c.req.header('authorization'))
+    return c.text(await deps.metrics())
+  })
+  app.get('/api/openapi.json', (c) => c.json(openApi(routes)))
+  for (const route of routes) mount(app, deps, route, replies)
+  app.notFound((c) => c.json(problemBody({
+    status: 404, code: 'not_found', title: 'Not found',
+    detail: `There is nothing at ${c.req.path}: see /api/openapi.json.`,
+  }), 404))
+  app.onError((error) => answerError(deps, error))
+  return app
+}
+
+interface Reply {
+  readonly fingerprint: string
+  readonly status: number
+  readonly body: string
+}
+
+function mount(app: Hono, deps: ControlDeps, route: Route, replies: Map<string, Reply>): void {
+  const path = `/api/v1${route.path.replace(/\{(\w+)\}/g, ':$1')}`
+  app.on(route.method.toUpperCase(), path, async (c) => {
+    const actor = actorFor(deps, c.req.header('authorization'))
+    const text = route.body === null ? '' : await c.req.text()
+    if (text.length > bodyBytesMax) throw tooLarge()
+    const again = c.req.header('idempotency-key')
+    const slot = again === undefined || route.method === 'get'
+      ? null : `${actor.name} ${c.req.path} ${again}`
+    const before = slot === null ? undefined : replies.get(slot)
+    if (before !== undefined) {
+      if (before.fingerprint !== text) throw mismatch()
+      c.header('idempotent-replayed', 'true')
+      return c.body(before.body, before.status as 200, { 'content-type': 'application/json' })
+    }
+    const value = await route.handle({
+      deps, actor, params: c.req.param() as Record<string, string>,
+      query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
+      body: route.body === null ? {} : checked(route.body, jsonOf(text), 'body'),
+    })
+    const body = JSON.stringify(value)
+    if (slot !== null) keep(replies, slot, { fingerprint: text, status: route.status, body })
+    return c.body(body, route.status, { 'content-type': 'application/json' })
+  })
+}
+
+function keep(replies: Map<string, Reply>, slot: string, reply: Reply): void {
+  if (replies.size >= repliesKept) {
+    const [oldest] = replies.keys()
+    if (oldest !== undefined) replies.delete(oldest)
+  }
+  replies.set(slot, reply)
+}
+
+function actorFor(deps: ControlDeps, header: string | undefined): Actor {
+  const token = /^bearer\s+(\S+)$/i.exec(header ?? '')?.[1]
+  const actor = token === undefined ? null : deps.actorOf(token)
+  if (actor !== null) return actor
+  throw new ProblemError({
+    status: 401, code: 'unauthorized', title: 'Unauthorized',
+    detail: 'Send the admin token as "Authorization: Bearer ...": BURSAR_ADMIN_TOKEN, or the ' +
+      'file admin-token in the data folder.',
+  })
+}
+
+function jsonOf(text: string): unknown {
+  if (text.trim() === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new ProblemError({
+      status: 400, code: 'invalid_request', title: 'Invalid request', detail: 'Not valid JSON.',
+    })
+  }
+}
+
+function checked(schema: z.ZodType, value: unknown, where: string): unknown {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const errors = parsed.error.issues.map(({ path, message }) => (
+    { path: path.join('.') || where, message }))
+  throw new ProblemError({
+    status: 400, code: 'invalid_request', title: 'Invalid request', errors,
+    detail: errors.map(({ path, message }) => `${path}: ${message}`).join('; '),
+  })
+}
+
+function tooLarge(): ProblemError {
+  return new ProblemError({
+    status: 413, code: 'too_large', title: 'Too large', detail: 'The body is larger than 1 MiB.',
+  })
+}
+
+function mismatch(): ProblemError {
+  return new ProblemError({
+    status: 422, code: 'idempotency_mismatch', title: 'Idempotency-Key reused',
+    detail: 'This Idempotency-Key was used with another body: use a new key.',
+  })
+}
+
+function answerError(deps: ControlDeps, error: Error): Response {
+  const problem = error instanceof ProblemError ? error.problem : unexpected(deps, error)
+  return new Response(JSON.stringify(problemBody(problem)), {
+    status: problem.status, headers: { 'content-type': 'application/problem+json' },
+  })
+}
+
+function unexpected(deps: ControlDeps, error: Error): ProblemError['problem'] {
+  if (error instanceof StoreUnavailable) {
+    return {
+      status: 503, code: 'ledger_unavailable', title: 'Ledger unavailable',
+      detail: 'The ledger cannot be written or read now: nothing was changed. Try again.',
+    }
+  }
+  deps.observe({ kind: 'unexpected', where: 'control API', reason: error.stack ?? error.message })
+  return {
+    status: 500, code: 'internal', title: 'Internal error',
+    detail: 'Something unexpected happened; it has been logged.',
+  }
+}

@@ -1,0 +1,24 @@
+/** A change and its audit row, written in one transaction. */
+import type { AuditRow } from '#core/audit.ts'
+import { makeId } from '#lib/id.ts'
+import type { Change } from '#ports/store.ts'
+import type { Actor, ControlDeps } from './deps.ts'
+
+export async function changed(
+  deps: ControlDeps, actor: Actor, change: Change, note: Pick<AuditRow, 'action' | 'subject'> & {
+    readonly reason?: string | null
+    readonly before?: unknown
+    readonly after?: unknown
+  },
+): Promise<void> {
+  const { action, subject, reason = null, before = null, after = null } = note
+  await deps.store.change(change, {
+    id: makeId('aud', newBody(deps)), at: deps.clock.now(), actor: actor.name, action, subject,
+    reason, before, after,
+  })
+}
+
+/** The body of a new id: sorts by time. */
+export function newBody({ clock, chance }: ControlDeps): string {
+  return clock.now().toString(36).padStart(9, '0') + chance.token(13)
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import type { Hold } from '#core/journal.ts'
+import { parseUsd } from '#core/money.ts'
+import { parseId } from '#lib/id.ts'
+import { changed } from './audited.ts'
+import type { ControlDeps } from './deps.ts'
+import { conflict, invalid, notFound } from './problem.ts'
+import { declare, type Route } from './route.ts'
+import { callShape, entryShape, showCall, showEntry, usd } from './shapes.ts'
+
+const page = z.object({
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+})
+const adjustBody = z.strictObject({
+  hold: z.string(), cost_usd: z.string(),
+  reason: z.string().trim().min(3, 'say why, in at least 3 characters').max(500),
+})
+
+export const callRoutes: readonly Route[] = [
+  declare({
+    method: 'get', path: '/calls', summary: 'The newest calls',
+    query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }),
+    answer: z.array(callShape),
+    handle: async ({ deps, query }) => {
+      const holds = await deps.store.recentHolds(query.limit)
+      const calls = new Map<string, [Hold, ...Hold[]]>()
+      for (const hold of holds) {
+        const known = calls.get(hold.call)
+        if (known === undefined) calls.set(hold.call, [hold])
+        else known.unshift(hold)
+      }
+      return [...calls.values()].map(showCall)
+    },
+  }),
+  declare({
+    method: 'get', path: '/calls/{id}', summary: 'One call: who, what, how much, and each attempt',
+    answer: callShape,
+    handle: async ({ deps, params: { id: text = '' } }) => {
+      const id = parseId('call', text)
+      const [first, ...rest] = id === null ? [] : await deps.store.holdsOf(id)
+      if (first === undefined) {
+        throw notFound('call with a hold', text)
+      }
+      return showCall([first, ...rest])
+    },
+  }),
+  declare({
+    method: 'get', path: '/ledger', summary: 'Ledger entries in the order of writing',
+    query: page, answer: z.array(entryShape),
+    handle: async ({ deps, query }) =>
+      (await deps.store.entries(query.after, query.limit)).map(showEntry),
+  }),
+  declare({
+    method: 'post', path: '/ledger/adjustments', status: 201,
+    summary: 'Correct an attempt that has ended: what it did cost, by whom it is known',
+    body: adjustBody, answer: callShape,
+    handle: async ({ deps, actor, body }) => {
+      const cost = parseUsd(body.cost_usd)
+      if (cost === null || cost < 0n) throw invalid('cost_usd', 'write it as 0.067500000')
+      const before = await holdOf(deps, body.hold)
+      const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
+      const { result } = await deps.store.run(
+        { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name },
+        deps.clock.now(), (id) => rules.get(id) ?? null)
+      if (result.status === 'hold_already_resolved') {
+        throw conflict('hold_pending', `Attempt ${body.hold} is still in flight.`)
+      }
+      await changed(deps, actor, { kind: 'note' }, {
+        action: 'ledger.adjusted', subject: before.id, reason: body.reason,
+        before: { cost_usd: before.cost === null ? null : usd(before.cost) },
+        after: { cost_usd: usd(cost) },
+      })
+      const [first, ...rest] = await deps.store.holdsOf(before.call)
+      if (first === undefined) throw notFound('attempt', body.hold)
+      return showCall([first, ...rest])
+    },
+  }),
+]
+
+async function holdOf(deps: ControlDeps, text: string): Promise<Hold> {
+  const id = parseId('hold', text)
+  const hold = id === null ? null : await deps.store.hold(id)
+  if (hold === null) throw notFound('attempt', text)
+  return hold
+}

@@ -1,0 +1,35 @@
+/** What the control plane is given. */
+import type { Snapshot } from '#core/snapshot.ts'
+import type { Chance } from '#ports/chance.ts'
+import type { Clock } from '#ports/clock.ts'
+import type { Observe } from '#ports/observer.ts'
+import type { Store } from '#ports/store.ts'
+
+export interface ControlDeps {
+  readonly clock: Clock
+  readonly chance: Chance
+  readonly observe: Observe
+  readonly store: Store
+  readonly snapshot: () => Snapshot
+  readonly keys: {
+    /** A new secret and its hash; the secret is shown once and kept nowhere. */
+    make(): { readonly secret: string; readonly hash: string }
+    /** Called when a key changed: it is usable, or no longer, from the next call on. */
+    changed(): Promise<void>
+  }
+  /** Who holds this bearer token, or null. */
+  readonly actorOf: (token: string) => Actor | null
+  readonly health: () => Health
+  /** Prometheus text. */
+  readonly metrics: () => Promise<string>
+}
+
+export interface Actor {
+  readonly name: string
+  readonly role: 'admin'
+}
+
+export interface Health {
+  readonly ready: boolean
+  readonly reason: string | null
+}

@@ -1,0 +1,43 @@
+/** A route as data: served by `app.ts`, described by `openapi.ts`, from one declaration. */
+import type { z } from 'zod'
+import type { Actor, ControlDeps } from './deps.ts'
+
+export interface Asked<Body, Query> {
+  readonly deps: ControlDeps
+  readonly actor: Actor
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+  readonly body: Body
+}
+
+export interface Route {
+  readonly method: 'get' | 'post'
+  /** Below `/api/v1`, with `{name}` for parameters. */
+  readonly path: string
+  readonly summary: string
+  readonly status: 200 | 201
+  readonly body: z.ZodType | null
+  readonly query: z.ZodType | null
+  readonly answer: z.ZodType
+  readonly handle: (asked: Asked<unknown, unknown>) => Promise<unknown>
+}
+
+interface Declared<Body extends z.ZodType, Query extends z.ZodType> {
+  readonly method: 'get' | 'post'
+  readonly path: string
+  readonly summary: string
+  readonly status?: 200 | 201
+  readonly body?: Body
+  readonly query?: Query
+  readonly answer: z.ZodType
+  readonly handle: (asked: Asked<z.output<Body>, z.output<Query>>) => Promise<unknown>
+}
+
+/** The handler's types come from the schemas, which have parsed the input before it is called. */
+export function declare<Body extends z.ZodType, Query extends z.ZodType>(
+  declared: Declared<Body, Query>,
+): Route {
+  const { method, path, summary, status = 200, body = null, query = null, answer } = declared
+  const handle = declared.handle as Route['handle']
+  return { method, path, summary, status, body, query, answer, handle }
+}

@@ -1,0 +1,187 @@
+/** The program: reads argv, env and files, builds the house, prints what a person needs. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { demoConfig } from '#config/demo.ts'
+import { formatProblem, type Loaded, loadSnapshot } from '#config/load.ts'
+import { jsonSchema } from '#config/schema.ts'
+import { type House, runCommand, type SimulateOptions, type UpOptions } from '#cli/program.ts'
+import { ExitError, exitCodes } from '#cli/client.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import { secret } from '#lib/secret.ts'
+import type { Result } from '#lib/result.ts'
+import { startSimulator } from '#simulator/server.ts'
+import { type NamedText, readConfigFiles, readTextFile } from '#system/config-files.ts'
+import { loadPriceBook } from '#system/price-files.ts'
+import { priceRows } from '#cli/prices.ts'
+import { systemClock } from '#system/clock.ts'
+import { startBursar } from './wiring.ts'
+
+const { env } = process
+const version = versionOf()
+
+function versionOf(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+function load(files: readonly NamedText[]): Result<Loaded, readonly string[]> {
+  const loaded = loadSnapshot({
+    files, env: (name) => env[name], readFile: readTextFile, priceBook: loadPriceBook(),
+  })
+  if (loaded.ok) return loaded
+  return { ok: false, problem: loaded.problem.map(formatProblem) }
+}
+
+interface Source {
+  readonly demo: boolean
+  readonly files: () => readonly NamedText[]
+  readonly name: string
+}
+
+/** `--config`, BURSAR_CONFIG, ./bursar.yaml, else the demo. A path that was said must exist. */
+function sourceOf(said: string | undefined): Source {
+  const path = said ?? (env.BURSAR_CONFIG || undefined)
+    ?? (existsSync('bursar.yaml') ? 'bursar.yaml' : undefined)
+  if (path === undefined) {
+    const files = [{ name: 'demo', text: demoConfig }]
+    return { demo: true, files: () => files, name: 'built-in demo' }
+  }
+  return { demo: false, files: () => readConfigFiles(path), name: path }
+}
+
+function addressOf(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (match === null || port > 65_535) {
+    throw new ExitError(exitCodes.usage, `"${text}" is not an address: write 127.0.0.1:4000`)
+  }
+  return { host: match[1] ?? match[2] ?? '', port }
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const started = performance.now()
+  const address = addressOf(options.listen ?? env.BURSAR_LISTEN ?? '127.0.0.1:4000')
+  if ((env.DATABASE_URL ?? '') !== '') {
+    throw new ExitError(exitCodes.usage,
+      'DATABASE_URL is set, but this version keeps its ledger in SQLite only: unset it')
+  }
+  const source = sourceOf(options.config)
+  const loaded = loadOrExit(source)
+  const simulator = loaded.simulate
+    ? await startSimulator({ listen: { host: '127.0.0.1', port: 0 }, priceBook: loadPriceBook() })
+    : null
+  const withSimulator = (snapshot: Snapshot): Snapshot => (simulator === null ? snapshot : {
+    ...snapshot,
+    providers: [...snapshot.providers, {
+      name: 'simulator', kind: 'simulator', baseUrl: simulator.url,
+      credential: secret('simulator'), environments: null, models: [], free: false, retries: 0,
+    }],
+  })
+  const dataFolder = options.data ?? env.BURSAR_DATA ?? './data'
+  const bursar = await startBursar({
+    ...address, dataFolder, demo: source.demo, adminToken: env.BURSAR_ADMIN_TOKEN,
+    secretKey: env.BURSAR_SECRET_KEY, logLevel: logLevelOf(env.BURSAR_LOG),
+    load: () => withSimulator(loadOrExit(source).snapshot),
+  })
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  print(welcome({
+    url: bursar.url, seconds, source, simulator: simulator?.url ?? null,
+    notices: loaded.snapshot.notices, dataFolder,
+  }))
+  process.on('SIGHUP', () => void bursar.reload())
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
+  })
+  await bursar.stop('signal')
+  await simulator?.close()
+}
+
+function loadOrExit(source: Source): Loaded {
+  const loaded = load(source.files())
+  if (loaded.ok) return loaded.value
+  throw new ExitError(exitCodes.failed, `the config is not good:\n${loaded.problem.join('\n')}`)
+}
+
+function logLevelOf(text: string | undefined): 'debug' | 'info' | 'warn' | 'error' | 'silent' {
+  return text === 'debug' || text === 'info' || text === 'error' || text === 'silent'
+    ? text : 'warn'
+}
+
+function welcome(about: {
+  readonly url: string
+  readonly seconds: string
+  readonly source: Source
+  readonly simulator: string | null
+  readonly notices: readonly string[]
+  readonly dataFolder: string
+}): string {
+  const { url, source } = about
+  const key = source.demo ? 'vk_demo' : '$KEY'
+  const lines = [
+    `  bursar ${version}   ready in ${about.seconds} s`,
+    `  OpenAI      ${url}/v1`,
+    `  Anthropic   ${url}`,
+    `  Gemini      ${url}`,
+    `  API         ${url}/api/openapi.json`,
+    source.demo
+      ? '  Key         vk_demo  (team demo)'
+      : '  Key         npx bursar key create --agent NAME',
+    `  Config      ${source.name}     Ledger  ${about.dataFolder}`,
+    about.simulator === null ? '' :
+      `  Providers   none configured: the simulator answers (no network, no cost)\n` +
+      `  Bill        ${about.simulator}/__sim/bill`,
+    `  Try         curl -s ${url}/v1/chat/completions -H 'authorization: Bearer ${key}' \\\n` +
+    `                -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}'` +
+    ` -i | grep -i ^bursar-`,
+    ...about.notices.map((notice) => `  Note        ${notice}`),
+  ]
+  return `\n${lines.filter((line) => line !== '').join('\n')}\n\n`
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+async function simulate(options: SimulateOptions): Promise<void> {
+  const simulator = await startSimulator({
+    listen: addressOf(options.listen), priceBook: loadPriceBook(), seed: Number(options.seed),
+  })
+  print(`  simulator  ${simulator.url}   bill ${simulator.url}/__sim/bill\n`)
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
+  })
+  await simulator.close()
+}
+
+function check(path: string): ReturnType<House['check']> {
+  const loaded = load(readConfigFiles(path))
+  if (!loaded.ok) return { problems: loaded.problem, summary: null }
+  const { organization, budgets, providers, notices } = loaded.value.snapshot
+  return {
+    problems: [],
+    summary: {
+      organization, notices, providers: providers.map(({ name }) => name),
+      budgets: budgets.map(({ id, name }) => ({ id, name })),
+    },
+  }
+}
+
+function adminToken(): string | null {
+  const said = env.BURSAR_ADMIN_TOKEN
+  if (said !== undefined && said !== '') return said
+  return readTextFile(join(env.BURSAR_DATA ?? './data', 'admin-token'))
+}
+
+const house: House = {
+  version,
+  output: { out: print, err: (text) => void process.stderr.write(text) },
+  server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),
+  up, simulate, check, schema: jsonSchema,
+  prices: (model) => priceRows(loadPriceBook(), model, systemClock.now()),
+}
+
+process.exitCode = await runCommand(house, process.argv.slice(2))
+// Whatever still holds the loop open after a command has ended has nothing left to say.
+if (process.argv[2] === 'up' || process.argv[2] === 'simulate') process.exit()

@@ -1,0 +1,273 @@
+/** Builds the adapters and hands them down: the only file that knows which is which. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { controlApp } from '#control/app.ts'
+import type { ControlDeps } from '#control/deps.ts'
+import type { VirtualKey } from '#core/key.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import { type Instant, instant } from '#core/time.ts'
+import { Books, rulesOf } from '#gateway/books.ts'
+import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
+import { handleData, type Traffic } from '#gateway/http.ts'
+import { listen } from '#gateway/listener.ts'
+import type { Desk } from '#gateway/serve.ts'
+import { deliverAlerts } from '#jobs/alerts.ts'
+import { expireHolds } from '#jobs/holds.ts'
+import { makeId } from '#lib/id.ts'
+import { webhookNotifier } from '#notify/webhook.ts'
+import { logObserver, type LogLevel } from '#observe/log.ts'
+import { metricsObserver } from '#observe/metrics.ts'
+import type { Notifier } from '#ports/notifier.ts'
+import type { Observe } from '#ports/observer.ts'
+import type { Store } from '#ports/store.ts'
+import { SqliteStore } from '#store/sqlite.ts'
+import { systemChance } from '#system/chance.ts'
+import { systemClock } from '#system/clock.ts'
+import { hashKey, isWellFormed, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
+import { UndiciUpstream } from '#upstream/undici.ts'
+
+export interface BursarOptions {
+  readonly host: string
+  readonly port: number
+  readonly dataFolder: string
+  /** Loads the config; called again on reload. Throws with what is wrong. */
+  readonly load: () => Snapshot
+  /** True with the built-in demo config: then, and only then, `vk_demo` opens the door. */
+  readonly demo: boolean
+  readonly adminToken: string | undefined
+  readonly secretKey: string | undefined
+  readonly logLevel: LogLevel
+  readonly limits?: Partial<GatewayLimits>
+}
+
+export interface Bursar {
+  readonly url: string
+  readonly adminToken: string
+  readonly store: Store
+  /** Loads the config anew; keeps the old one and returns the problems if it is not good. */
+  reload(): Promise<string | null>
+  /** Stops admitting, lets calls end, settles them, closes the store. */
+  stop(reason: string): Promise<void>
+}
+
+const demoSecret = 'vk_demo'
+
+export async function startBursar(options: BursarOptions): Promise<Bursar> {
+  mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 })
+  const pepper = pepperOf(options.dataFolder, systemChance, options.secretKey)
+  const adminToken = adminTokenOf(options)
+  const store = new SqliteStore({ path: join(options.dataFolder, 'bursar.db') })
+  const metrics = metricsObserver(() => store.openHolds())
+  const log = logObserver(options.logLevel)
+  const observe: Observe = (observation) => {
+    log(observation)
+    metrics.observe(observation)
+  }
+  const config = { snapshot: options.load() }
+  await takeOver(store, config.snapshot, observe)
+  const keys = await keyRing(store, pepper, options.demo)
+
+  const deps: GatewayDeps = {
+    clock: systemClock, chance: systemChance, observe, upstream: new UndiciUpstream(), store,
+    balances: store, snapshot: () => config.snapshot, findKey: keys.find,
+    limits: { ...usualLimits, ...options.limits },
+  }
+  const desk: Desk = {
+    deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 },
+  }
+  const traffic: Traffic = { inFlight: 0, stopping: false }
+  const handle = doorman(desk, traffic, controlDeps({
+    config, store, observe, pepper, adminToken, keys, traffic, metrics: metrics.text,
+  }))
+  const jobs = startJobs(config, store, observe)
+  const listener = await listen({ host: options.host, port: options.port, handle })
+  const shownHost = options.host.includes(':') ? `[${options.host}]` : options.host
+  const url = `http://${shownHost}:${listener.port}`
+  observe({ kind: 'started', url, store: store.kind })
+  return {
+    url, adminToken, store,
+    reload: () => reload(options, config, store, observe),
+    stop: async (reason) => {
+      observe({ kind: 'stopping', reason, callsInFlight: traffic.inFlight })
+      traffic.stopping = true
+      await listener.close(deps.limits.timeouts.totalMs)
+      for (let waited = 0; traffic.inFlight > 0 && waited < 60_000; waited += 20) {
+        await systemClock.sleep(20)
+      }
+      for (let waited = 0; desk.books.unsettled > 0 && waited < 10_000; waited += 20) {
+        await systemClock.sleep(20)
+      }
+      await jobs.stop()
+      await deps.upstream.close()
+      await store.close()
+    },
+  }
+}
+
+interface Config {
+  snapshot: Snapshot
+}
+
+/** New budgets are counted from the ledger; what a dead process left open is presumed spent. */
+async function takeOver(store: Store, snapshot: Snapshot, observe: Observe): Promise<void> {
+  const rules = (): ReturnType<typeof rulesOf> => rulesOf(snapshot)
+  const always = instant(Number.MAX_SAFE_INTEGER)
+  await expireHolds({ clock: systemClock, observe, store, rules }, always)
+  await store.adopt(snapshot.budgets, systemClock.now())
+  const { version, notices } = snapshot
+  observe({ kind: 'config_loaded', version, notices })
+}
+
+async function reload(
+  { load }: BursarOptions, config: Config, store: Store, observe: Observe,
+): Promise<string | null> {
+  try {
+    const snapshot = load()
+    await store.adopt(snapshot.budgets, systemClock.now())
+    config.snapshot = snapshot
+    observe({ kind: 'config_loaded', version: snapshot.version, notices: snapshot.notices })
+    return null
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error)
+    observe({ kind: 'config_refused', problems: [problem] })
+    return problem
+  }
+}
+
+function adminTokenOf({ adminToken, dataFolder }: BursarOptions): string {
+  const path = join(dataFolder, 'admin-token')
+  if (adminToken === undefined || adminToken === '') {
+    return secretFile(path, () => `adm_${systemChance.token(43)}`)
+  }
+  // The CLI on this machine reads it from here, whoever chose it.
+  writeFileSync(path, `${adminToken}\n`, { mode: 0o600 })
+  return adminToken
+}
+
+interface KeyRing {
+  readonly find: (secret: string) => VirtualKey | null
+  reload(): Promise<void>
+}
+
+/** Keys by hash, in memory: looking one up is one HMAC, the same for a right and a wrong one. */
+async function keyRing(store: Store, pepper: string, demo: boolean): Promise<KeyRing> {
+  if (demo) await putDemoKey(store, hashKey(pepper, demoSecret))
+  let byHash: ReadonlyMap<string, VirtualKey> = new Map()
+  const load = async (): Promise<void> => {
+    byHash = new Map((await store.keys()).map((key) => [key.hash, key]))
+  }
+  await load()
+  return {
+    find: (secret) => {
+      const allowed = isWellFormed(secret) || (demo && secret === demoSecret)
+      const found = byHash.get(hashKey(pepper, secret.slice(0, 256)))
+      return allowed ? (found ?? null) : null
+    },
+    reload: load,
+  }
+}
+
+async function putDemoKey(store: Store, hash: string): Promise<void> {
+  const id = makeId('key', 'demo')
+  if ((await store.key(id))?.hash === hash) return
+  const now = systemClock.now()
+  const key: VirtualKey = {
+    id, name: 'demo', hash, prefix: demoSecret, team: 'demo', agent: null, environment: 'dev',
+    tenant: null, user: null, createdAt: now, createdBy: 'bursar', expiresAt: null,
+    revokedAt: null,
+  }
+  await store.change({ kind: 'put_key', key }, {
+    id: makeId('aud', systemChance.token(22)), at: now, actor: 'bursar', action: 'key.created',
+    subject: id, reason: 'demo', before: null, after: null,
+  })
+}
+
+function controlDeps(parts: {
+  readonly config: Config
+  readonly store: Store
+  readonly observe: Observe
+  readonly pepper: string
+  readonly adminToken: string
+  readonly keys: KeyRing
+  readonly traffic: Traffic
+  readonly metrics: () => Promise<string>
+}): ControlDeps {
+  const { config, store, observe, pepper, adminToken, keys, traffic, metrics } = parts
+  return {
+    clock: systemClock, chance: systemChance, observe, store, metrics,
+    snapshot: () => config.snapshot,
+    keys: {
+      make: () => {
+        const secret = newKeySecret(systemChance)
+        return { secret, hash: hashKey(pepper, secret) }
+      },
+      changed: () => keys.reload(),
+    },
+    actorOf: (token) => (sameSecret(token, adminToken) ? { name: 'admin', role: 'admin' } : null),
+    health: () => (traffic.stopping
+      ? { ready: false, reason: 'stopping' } : { ready: true, reason: null }),
+  }
+}
+
+function sameSecret(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}
+
+/** The control plane has its own few paths; everything else is a call, or nothing. */
+function doorman(
+  desk: Desk, traffic: Traffic, control: ControlDeps,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const answerControl = getRequestListener(controlApp(control).fetch)
+  return (request, response) => {
+    const path = (request.url ?? '/').split('?')[0] ?? '/'
+    const own = path.startsWith('/api/') || ['/healthz', '/readyz', '/metrics'].includes(path)
+    if (own) void answerControl(request, response)
+    else if (path === '/') answerRoot(response)
+    else void handleData(desk, traffic, request, response)
+  }
+}
+
+function answerRoot(response: ServerResponse): void {
+  const text = 'Bursar is running. OpenAI: /v1  Anthropic: /  Gemini: /  API: /api/openapi.json\n'
+  response.writeHead(200, { 'content-type': 'text/plain' })
+  response.end(text)
+}
+
+interface Jobs {
+  stop(): Promise<void>
+}
+
+const alertsEveryMs = 250
+const expiryEveryMs = 5000
+
+/** Jobs that repeat: each round ends before the next begins, and one that fails is told. */
+function startJobs(config: Config, store: Store, observe: Observe): Jobs {
+  const stopping = new AbortController()
+  const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot)
+  const notifiers = (): ReadonlyMap<string, Notifier> => new Map(config.snapshot.webhooks.map(
+    (target) => [`webhook:${target.name}`, webhookNotifier(target, systemClock)]))
+  const repeat = async (everyMs: number, work: () => Promise<unknown>): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await systemClock.sleep(everyMs, stopping.signal)
+      await work().catch((error: unknown) => {
+        observe({ kind: 'unexpected', where: 'a job', reason: String(error) })
+      })
+    }
+  }
+  const alertDeps = { clock: systemClock, chance: systemChance, observe, store, notifiers }
+  const expiry = { clock: systemClock, observe, store, rules }
+  const running = Promise.all([
+    repeat(alertsEveryMs, () => deliverAlerts(alertDeps)),
+    repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
+  ])
+  return {
+    stop: async () => {
+      stopping.abort()
+      await running
+    },
+  }
+}
