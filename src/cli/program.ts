@@ -201,6 +201,7 @@ function addOverrideCommands(program: Command, house: House): void {
     })
   listing(override.command('list').description('overrides'), house, '/overrides', [
     'id', 'budget', 'extra_usd', 'until', 'state', 'requested_by', 'approved_by', 'reason'])
+  addOverrideEnd(override, house)
   for (const verb of ['approve', 'deny'] as const) {
     override.command(verb).argument('<id>').option('--json').option('--by <name>', 'who decides')
       .addOption(new Option('--self', 'approve your own request, as admin; this is recorded'))
@@ -213,6 +214,18 @@ function addOverrideCommands(program: Command, house: House): void {
         output.out(`${id} ${(after as { state: string }).state}\n`)
       })
   }
+}
+
+function addOverrideEnd(override: Command, house: House): void {
+  override.command('end').argument('<id>').option('--reason <text>').option('--json')
+    .description('end one before its time')
+    .action(async (id: string, { json, reason }: Json & { reason?: string }) => {
+      const path = `/overrides/${encodeURIComponent(id)}/end`
+      const body = reason === undefined ? {} : { reason }
+      const after = await ask(house.server(), 'POST', path, body)
+      if (json) return printJson(house.output, after)
+      house.output.out(`${id} ${(after as { state: string }).state}\n`)
+    })
 }
 
 /** Who is at the keyboard, for the record; an identity that is checked comes with sign-in. */

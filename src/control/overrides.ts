@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { BudgetRule } from '#core/budget.ts'
 import { periodOf } from '#core/budget.ts'
 import { nanosMax, parseUsd } from '#core/money.ts'
-import { decide, type Decision, type Override } from '#core/override.ts'
+import { decide, type Decision, endNow, type Override } from '#core/override.ts'
 import { type Instant, parseInstant } from '#core/time.ts'
 import { makeId, parseId } from '#lib/id.ts'
 import { changed, newBody } from './audited.ts'
@@ -51,16 +51,38 @@ export const overrideRoutes: readonly Route[] = [
   }),
   decisionRoute('approve', 'approved', 'Approve: in force from the next call on'),
   decisionRoute('deny', 'denied', 'Deny'),
+  declare({
+    method: 'post', path: '/overrides/{id}/end', summary: 'End an override before its time',
+    body: z.strictObject({ reason: z.string().max(500).optional() }), answer: overrideShape,
+    handle: async ({ deps, actor, params: { id = '' }, body }) => {
+      const before = await overrideOf(deps, id)
+      const now = deps.clock.now()
+      const after = endNow(before, now)
+      if (after === 'not_in_force') {
+        throw conflict('not_in_force', `Override ${id} is not in force.`)
+      }
+      await changed(deps, actor, { kind: 'put_override', override: after }, {
+        action: 'override.ended', subject: after.id, reason: body.reason ?? null,
+        before: showOverride(before, now), after: showOverride(after, now),
+      })
+      return showOverride(after, now)
+    },
+  }),
 ]
+
+async function overrideOf(deps: ControlDeps, text: string): Promise<Override> {
+  const id = parseId('ovr', text)
+  const override = id === null ? null : await deps.store.override(id)
+  if (override === null) throw notFound('override', text)
+  return override
+}
 
 function decisionRoute(verb: string, decision: Decision, summary: string): Route {
   return declare({
     method: 'post', path: `/overrides/{id}/${verb}`, summary, body: decisionBody,
     answer: overrideShape,
-    handle: async ({ deps, actor, params: { id: text = '' }, body }) => {
-      const id = parseId('ovr', text)
-      const override = id === null ? null : await deps.store.override(id)
-      if (override === null) throw notFound('override', text)
+    handle: async ({ deps, actor, params: { id = '' }, body }) => {
+      const override = await overrideOf(deps, id)
       const by = { name: body.by ?? actor.name, self: body.self === true }
       return decided(deps, actor, override, by, decision, body.reason ?? null)
     },

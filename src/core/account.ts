@@ -76,13 +76,15 @@ export function post(account: Account, change: { posted: bigint; pending: bigint
   return { ...account, posted, pending }
 }
 
-/** True while the account's pace is in force: crossed, and not lifted by an override. */
+/**
+ * True while the account's pace is in force. An override in force lifts it: somebody has said that
+ * these calls shall run, and what they may cost is bounded by the hard limit and the extra.
+ */
 export function isThrottled(account: Account, rule: BudgetRule, relief: Relief): boolean {
   const { throttle } = account
-  if (throttle === null || relief.lifted || rule.mode === 'observe') return false
+  if (throttle === null || relief.lifted || relief.extra > 0n || rule.mode === 'observe') return false
   const threshold = rule.ladder.find(({ label }) => label === throttle.label)
-  if (threshold === undefined) return false
-  return account.posted >= thresholdAmount(rule.amount, threshold) + relief.extra
+  return threshold !== undefined && account.posted >= thresholdAmount(rule.amount, threshold)
 }
 
 export type AccountState = 'ok' | 'warn' | 'over' | 'throttled' | 'stopped'

@@ -50,6 +50,11 @@ export function reliefOf(
   return { extra: extra as Nanos, lifted }
 }
 
+/** Ended before its time, by a person; what it let through stays. */
+export function endNow(override: Override, now: Instant): Override | 'not_in_force' {
+  return isInForce(override, now) ? { ...override, until: now } : 'not_in_force'
+}
+
 export type Decision = 'approved' | 'denied'
 export type DecisionProblem = 'already_decided' | 'needs_another_person' | 'too_late'
 

@@ -38,6 +38,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     noDelay: true, joinDuplicateHeaders: false, requireHostHeader: true,
   }, handle)
   http1.maxHeadersCount = 200
+  // It listens by our sniffer. Node sets up its time limits, and what `closeIdleConnections` needs,
+  // when a server begins to listen.
+  http1.emit('listening')
   // A socket is a socket whichever way it was asked to change: WebSockets are not metered.
   http1.on('upgrade', (_request, socket: Socket) => {
     const body = '{"error":{"message":"WebSocket is not served here: use HTTP.",' +
@@ -102,4 +105,5 @@ async function closeGently(
   await closed
   clearInterval(idle)
   clearTimeout(timer)
+  http1.close()
 }

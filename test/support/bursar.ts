@@ -1,0 +1,165 @@
+/** A real Bursar on loopback before a real simulator, on a ledger of its own. No mocks. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { formatProblem, loadSnapshot } from '#config/load.ts'
+import { fold } from '#core/fold.ts'
+import { formatUsd, nanos } from '#core/money.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import { secret } from '#lib/secret.ts'
+import { type Simulator, startSimulator } from '#simulator/server.ts'
+import { loadPriceBook } from '#system/price-files.ts'
+import type { GatewayLimits } from '#gateway/deps.ts'
+import { type Bursar, startBursar } from '#src/wiring.ts'
+
+export interface World extends AsyncDisposable {
+  readonly bursar: Bursar
+  readonly simulator: Simulator
+  readonly url: string
+  readonly dataFolder: string
+  /** A new virtual key. */
+  key(of?: Readonly<Record<string, string>>): Promise<string>
+  /** `GET` or, with a body, `POST` below `/api/v1`. */
+  api(path: string, body?: unknown): Promise<unknown>
+  /** Posted in all accounts of the only budget that covers everything. */
+  postedUsd(budget: string): Promise<string>
+}
+
+export interface WorldOptions {
+  readonly config: string
+  readonly limits?: Partial<GatewayLimits>
+  readonly delayMs?: number
+  readonly paceMs?: number
+  readonly dataFolder?: string
+  readonly retries?: number
+  /** Names of simulated providers, one target each. */
+  readonly providers?: readonly string[]
+}
+
+export function snapshotFor(
+  config: string, simulatorUrl: string, options: Pick<WorldOptions, 'providers' | 'retries'> = {},
+): Snapshot {
+  const loaded = loadSnapshot({
+    files: [{ name: 'test.yaml', text: config }], env: () => undefined, readFile: () => null,
+    priceBook: loadPriceBook(),
+  })
+  if (!loaded.ok) throw new Error(loaded.problem.map(formatProblem).join('\n'))
+  const { snapshot } = loaded.value
+  const names = options.providers ?? ['simulator']
+  return {
+    ...snapshot,
+    providers: [...snapshot.providers, ...names.map((name) => ({
+      name, kind: 'simulator' as const, baseUrl: simulatorUrl, credential: secret('provider-key'),
+      environments: null, models: [], free: false, retries: options.retries ?? 0,
+    }))],
+  }
+}
+
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const simulator = await startSimulator({
+    listen: { host: '127.0.0.1', port: 0 }, priceBook: loadPriceBook(),
+    delayMs: options.delayMs ?? 0, paceMs: options.paceMs ?? 0,
+  })
+  const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), 'bursar-'))
+  const bursar = await startBursar({
+    host: '127.0.0.1', port: 0, dataFolder, demo: false, adminToken: 'adm_test',
+    secretKey: 'pepper', logLevel: 'silent',
+    load: () => snapshotFor(options.config, simulator.url, options),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  })
+  const api = async (path: string, body?: unknown): Promise<unknown> => {
+    const answer = await fetch(`${bursar.url}/api/v1${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: 'Bearer adm_test', 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
+    return JSON.parse(text)
+  }
+  return {
+    bursar, simulator, url: bursar.url, dataFolder, api,
+    key: async (of = {}) => ((await api('/keys', of)) as { key: string }).key,
+    postedUsd: async (budget) => {
+      const rows = (await api(`/budgets/${budget}`)) as { posted_usd: string }[]
+      const total = rows.reduce((sum, row) => sum + BigInt(row.posted_usd.replace('.', '')), 0n)
+      return formatUsd(nanos(total))
+    },
+    [Symbol.asyncDispose]: async () => {
+      await bursar.stop('test over')
+      await simulator.close()
+      if (options.dataFolder === undefined) rmSync(dataFolder, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  json(): Record<string, unknown>
+}
+
+/** One call, as a program would make it. */
+export async function call(
+  world: Pick<World, 'url'>, key: string, path: string, body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const answer = await fetch(world.url + path, {
+    method: 'POST', body: JSON.stringify(body),
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+  })
+  const text = await answer.text()
+  return {
+    status: answer.status, headers: answer.headers, text,
+    json: () => JSON.parse(text) as Record<string, unknown>,
+  }
+}
+
+export const chatBody = (content: string, more: Readonly<Record<string, unknown>> = {}): unknown =>
+  ({ model: 'gpt-5-mini', messages: [{ role: 'user', content }], ...more })
+
+/** Waits until `done` says so; fails loudly, with what was last seen. */
+export async function until(
+  what: string, done: () => Promise<boolean> | boolean, ms = 5000,
+): Promise<void> {
+  const end = Date.now() + ms
+  while (!(await done())) {
+    if (Date.now() > end) throw new Error(`still waiting for: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** Every stored balance against the fold of the entries. Returns the open holds. */
+export async function auditBooks(world: World): Promise<number> {
+  const { store } = world.bursar
+  const balances = new Map<string, { posted: bigint; pending: bigint }>()
+  let folded = fold([])
+  for (let after = 0; ; ) {
+    const page = await store.entries(after, 5000)
+    folded = fold(page, folded)
+    const last = page.at(-1)
+    if (last === undefined) break
+    after = last.seq
+  }
+  for (const [account, { posted, pending }] of folded) {
+    const kept = await store.account(account)
+    if (kept === null || kept.posted !== posted || kept.pending !== pending) {
+      throw new Error(`${account} is not the fold of its entries`)
+    }
+    balances.set(account, { posted, pending })
+  }
+  return store.openHolds()
+}
+
+/** What nobody knew is set right by the provider's bill, as reconciliation does. */
+export async function trueUp(world: World): Promise<number> {
+  const lines = new Map(world.simulator.bill().lines.map((line) => [line.client_request_id, line]))
+  const presumed = (await world.bursar.store.recentHolds(1_000_000))
+    .filter(({ basis }) => basis === 'presumed')
+  for (const { id } of presumed) {
+    const cost_usd = lines.get(id)?.cost_usd ?? '0.000000000'
+    await world.api('/ledger/adjustments', { hold: id, cost_usd, reason: 'the provider\'s bill' })
+  }
+  return presumed.length
+}
