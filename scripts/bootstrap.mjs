@@ -30,9 +30,10 @@ function ensureInstalled() {
     // Not `npm ci`: where a registry lacks other platforms' optional packages it refuses a good lock.
     const npm = process.env.npm_execpath
     const args = ['install', '--no-audit', '--no-fund', '--loglevel=error']
-    const run = npm === undefined || !npm.endsWith('.js')
-      ? spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] })
-      : spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 2, 2] })
+    const run =
+      npm === undefined || !npm.endsWith('.js')
+        ? spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] })
+        : spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 2, 2] })
     if (run.status !== 0) {
       fail('npm install failed: see above. Bursar needs the npm registry once, at installation.')
     }
@@ -68,14 +69,16 @@ function ensureNode() {
   if (existsSync(join(modules, 'node', 'installArchSpecificPackage.js'))) {
     // npm may be set up to run no install scripts: this one only links the platform's binary.
     spawnSync(process.execPath, ['installArchSpecificPackage.js'], {
-      cwd: join(modules, 'node'), stdio: 'ignore',
+      cwd: join(modules, 'node'),
+      stdio: 'ignore',
     })
     if (majorOf(own) >= nodeMajorMin) return own
   }
   if (majorOf(process.execPath) >= nodeMajorMin) return process.execPath
   return fail(
     `Bursar runs on Node ${nodeMajorMin} or newer; this is ${process.version}, and the "node" ` +
-      'package of devDependencies could not be installed.')
+      'package of devDependencies could not be installed.',
+  )
 }
 
 function majorOf(path) {

@@ -32,10 +32,18 @@ if (filters.length === 0) {
 }
 const folder = mkdtempSync(join(tmpdir(), 'bursar-test-'))
 const report = join(folder, 'report.json')
-spawnSync(node, [
-  join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...filters,
-  '--reporter=default', '--reporter=json', `--outputFile.json=${report}`,
-], { cwd: root, env, stdio: ['ignore', 1, 2] })
+spawnSync(
+  node,
+  [
+    join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+    'run',
+    ...filters,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ],
+  { cwd: root, env, stdio: ['ignore', 1, 2] },
+)
 readReport()
 rmSync(folder, { recursive: true, force: true })
 

@@ -26,7 +26,10 @@ function versionOf(): string {
 
 function load(files: readonly NamedText[]): Result<Loaded, readonly string[]> {
   const loaded = loadSnapshot({
-    files, env: (name) => env[name], readFile: readTextFile, priceBook: loadPriceBook(),
+    files,
+    env: (name) => env[name],
+    readFile: readTextFile,
+    priceBook: loadPriceBook(),
   })
   if (loaded.ok) return loaded
   return { ok: false, problem: loaded.problem.map(formatProblem) }
@@ -40,8 +43,10 @@ interface Source {
 
 /** `--config`, BURSAR_CONFIG, ./bursar.yaml, else the demo. A path that was said must exist. */
 function sourceOf(said: string | undefined): Source {
-  const path = said ?? (env.BURSAR_CONFIG || undefined)
-    ?? (existsSync('bursar.yaml') ? 'bursar.yaml' : undefined)
+  const path =
+    said ??
+    (env.BURSAR_CONFIG || undefined) ??
+    (existsSync('bursar.yaml') ? 'bursar.yaml' : undefined)
   if (path === undefined) {
     const files = [{ name: 'demo', text: demoConfig }]
     return { demo: true, files: () => files, name: 'built-in demo' }
@@ -62,32 +67,37 @@ async function up(options: UpOptions): Promise<void> {
   const started = performance.now()
   const address = addressOf(options.listen ?? env.BURSAR_LISTEN ?? '127.0.0.1:4000')
   if ((env.DATABASE_URL ?? '') !== '') {
-    throw new ExitError(exitCodes.usage,
-      'DATABASE_URL is set, but this version keeps its ledger in SQLite only: unset it')
+    throw new ExitError(
+      exitCodes.usage,
+      'DATABASE_URL is set, but this version keeps its ledger in SQLite only: unset it',
+    )
   }
   const source = sourceOf(options.config)
   const loaded = loadOrExit(source)
   const simulator = loaded.simulate
     ? await startSimulator({ listen: { host: '127.0.0.1', port: 0 }, priceBook: loadPriceBook() })
     : null
-  const withSimulator = (snapshot: Snapshot): Snapshot => (simulator === null ? snapshot : {
-    ...snapshot,
-    providers: [...snapshot.providers, {
-      name: 'simulator', kind: 'simulator', baseUrl: simulator.url,
-      credential: secret('simulator'), environments: null, models: [], free: false, retries: 0,
-    }],
-  })
   const dataFolder = options.data ?? env.BURSAR_DATA ?? './data'
   const bursar = await startBursar({
-    ...address, dataFolder, demo: source.demo, adminToken: env.BURSAR_ADMIN_TOKEN,
-    secretKey: env.BURSAR_SECRET_KEY, logLevel: logLevelOf(env.BURSAR_LOG),
-    load: () => withSimulator(loadOrExit(source).snapshot),
+    ...address,
+    dataFolder,
+    demo: source.demo,
+    adminToken: env.BURSAR_ADMIN_TOKEN,
+    secretKey: env.BURSAR_SECRET_KEY,
+    logLevel: logLevelOf(env.BURSAR_LOG),
+    load: () => withSimulator(loadOrExit(source).snapshot, simulator?.url ?? null),
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  print(welcome({
-    url: bursar.url, seconds, source, simulator: simulator?.url ?? null,
-    notices: loaded.snapshot.notices, dataFolder,
-  }))
+  print(
+    welcome({
+      url: bursar.url,
+      seconds,
+      source,
+      simulator: simulator?.url ?? null,
+      notices: loaded.snapshot.notices,
+      dataFolder,
+    }),
+  )
   process.on('SIGHUP', () => void bursar.reload())
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve)
@@ -95,6 +105,22 @@ async function up(options: UpOptions): Promise<void> {
   })
   await bursar.stop('signal')
   await simulator?.close()
+}
+
+/** Where no provider has a credential, the simulator is the only one. */
+function withSimulator(snapshot: Snapshot, url: string | null): Snapshot {
+  if (url === null) return snapshot
+  const simulator: Snapshot['providers'][number] = {
+    name: 'simulator',
+    kind: 'simulator',
+    baseUrl: url,
+    credential: secret('simulator'),
+    environments: null,
+    models: [],
+    free: false,
+    retries: 0,
+  }
+  return { ...snapshot, providers: [...snapshot.providers, simulator] }
 }
 
 function loadOrExit(source: Source): Loaded {
@@ -105,7 +131,8 @@ function loadOrExit(source: Source): Loaded {
 
 function logLevelOf(text: string | undefined): 'debug' | 'info' | 'warn' | 'error' | 'silent' {
   return text === 'debug' || text === 'info' || text === 'error' || text === 'silent'
-    ? text : 'warn'
+    ? text
+    : 'warn'
 }
 
 function welcome(about: {
@@ -128,12 +155,13 @@ function welcome(about: {
       ? '  Key         vk_demo  (team demo)'
       : '  Key         npx bursar key create --agent NAME',
     `  Config      ${source.name}     Ledger  ${about.dataFolder}`,
-    about.simulator === null ? '' :
-      `  Providers   none configured: the simulator answers (no network, no cost)\n` +
-      `  Bill        ${about.simulator}/__sim/bill`,
+    about.simulator === null
+      ? ''
+      : `  Providers   none configured: the simulator answers (no network, no cost)\n` +
+        `  Bill        ${about.simulator}/__sim/bill`,
     `  Try         curl -s ${url}/v1/chat/completions -H 'authorization: Bearer ${key}' \\\n` +
-    `                -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}'` +
-    ` -i | grep -i ^bursar-`,
+      `                -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}'` +
+      ` -i | grep -i ^bursar-`,
     ...about.notices.map((notice) => `  Note        ${notice}`),
   ]
   return `\n${lines.filter((line) => line !== '').join('\n')}\n\n`
@@ -145,7 +173,9 @@ function print(text: string): void {
 
 async function simulate(options: SimulateOptions): Promise<void> {
   const simulator = await startSimulator({
-    listen: addressOf(options.listen), priceBook: loadPriceBook(), seed: Number(options.seed),
+    listen: addressOf(options.listen),
+    priceBook: loadPriceBook(),
+    seed: Number(options.seed),
   })
   print(`  simulator  ${simulator.url}   bill ${simulator.url}/__sim/bill\n`)
   await new Promise<void>((resolve) => {
@@ -162,7 +192,9 @@ function check(path: string): ReturnType<House['check']> {
   return {
     problems: [],
     summary: {
-      organization, notices, providers: providers.map(({ name }) => name),
+      organization,
+      notices,
+      providers: providers.map(({ name }) => name),
       budgets: budgets.map(({ id, name }) => ({ id, name })),
     },
   }
@@ -178,7 +210,10 @@ const house: House = {
   version,
   output: { out: print, err: (text) => void process.stderr.write(text) },
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),
-  up, simulate, check, schema: jsonSchema,
+  up,
+  simulate,
+  check,
+  schema: jsonSchema,
   prices: (model) => priceRows(loadPriceBook(), model, systemClock.now()),
 }
 

@@ -61,49 +61,63 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const adminToken = adminTokenOf(options)
   const store = new SqliteStore({ path: join(options.dataFolder, 'bursar.db') })
   const metrics = metricsObserver(() => store.openHolds())
-  const log = logObserver(options.logLevel)
-  const observe: Observe = (observation) => {
-    log(observation)
-    metrics.observe(observation)
-  }
+  const observe = both(logObserver(options.logLevel), metrics.observe)
   const config = { snapshot: options.load() }
   await takeOver(store, config.snapshot, observe)
   const keys = await keyRing(store, pepper, options.demo)
 
   const deps: GatewayDeps = {
-    clock: systemClock, chance: systemChance, observe, upstream: new UndiciUpstream(), store,
-    balances: store, snapshot: () => config.snapshot, findKey: keys.find,
+    clock: systemClock,
+    chance: systemChance,
+    observe,
+    upstream: new UndiciUpstream(),
+    store,
+    balances: store,
+    snapshot: () => config.snapshot,
+    findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
   }
-  const desk: Desk = {
-    deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 },
-  }
+  const desk: Desk = { deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 } }
   const traffic: Traffic = { inFlight: 0, stopping: false }
-  const handle = doorman(desk, traffic, controlDeps({
-    config, store, observe, pepper, adminToken, keys, traffic, metrics: metrics.text,
-  }))
+  const { text } = metrics
+  const parts = { config, store, observe, pepper, adminToken, keys, traffic, metrics: text }
+  const handle = doorman(desk, traffic, controlDeps(parts))
   const jobs = startJobs(config, store, observe)
   const listener = await listen({ host: options.host, port: options.port, handle })
   const shownHost = options.host.includes(':') ? `[${options.host}]` : options.host
   const url = `http://${shownHost}:${listener.port}`
   observe({ kind: 'started', url, store: store.kind })
   return {
-    url, adminToken, store,
+    url,
+    adminToken,
+    store,
     reload: () => reload(options, config, store, observe),
     stop: async (reason) => {
       observe({ kind: 'stopping', reason, callsInFlight: traffic.inFlight })
       traffic.stopping = true
-      await listener.close(deps.limits.timeouts.totalMs)
-      for (let waited = 0; traffic.inFlight > 0 && waited < 60_000; waited += 20) {
-        await systemClock.sleep(20)
-      }
-      for (let waited = 0; desk.books.unsettled > 0 && waited < 10_000; waited += 20) {
-        await systemClock.sleep(20)
-      }
+      await listener.close(stopGraceMs)
+      await allEnded(desk, traffic)
       await jobs.stop()
       await deps.upstream.close()
       await store.close()
     },
+  }
+}
+
+/** What open connections get to finish by themselves before they are broken. */
+const stopGraceMs = 60_000
+const endingMs = 70_000
+
+/** Every call has ended and every ending is durable, or time is up and the next start presumes. */
+async function allEnded(desk: Desk, traffic: Traffic): Promise<void> {
+  const isOver = (): boolean => traffic.inFlight === 0 && desk.books.unsettled === 0
+  for (let waited = 0; !isOver() && waited < endingMs; waited += 20) await systemClock.sleep(20)
+}
+
+function both(one: Observe, other: Observe): Observe {
+  return (observation) => {
+    one(observation)
+    other(observation)
   }
 }
 
@@ -122,7 +136,10 @@ async function takeOver(store: Store, snapshot: Snapshot, observe: Observe): Pro
 }
 
 async function reload(
-  { load }: BursarOptions, config: Config, store: Store, observe: Observe,
+  { load }: BursarOptions,
+  config: Config,
+  store: Store,
+  observe: Observe,
 ): Promise<string | null> {
   try {
     const snapshot = load()
@@ -175,14 +192,33 @@ async function putDemoKey(store: Store, hash: string): Promise<void> {
   if ((await store.key(id))?.hash === hash) return
   const now = systemClock.now()
   const key: VirtualKey = {
-    id, name: 'demo', hash, prefix: demoSecret, team: 'demo', agent: null, environment: 'dev',
-    tenant: null, user: null, createdAt: now, createdBy: 'bursar', expiresAt: null,
+    id,
+    name: 'demo',
+    hash,
+    prefix: demoSecret,
+    team: 'demo',
+    agent: null,
+    environment: 'dev',
+    tenant: null,
+    user: null,
+    createdAt: now,
+    createdBy: 'bursar',
+    expiresAt: null,
     revokedAt: null,
   }
-  await store.change({ kind: 'put_key', key }, {
-    id: makeId('aud', systemChance.token(22)), at: now, actor: 'bursar', action: 'key.created',
-    subject: id, reason: 'demo', before: null, after: null,
-  })
+  await store.change(
+    { kind: 'put_key', key },
+    {
+      id: makeId('aud', systemChance.token(22)),
+      at: now,
+      actor: 'bursar',
+      action: 'key.created',
+      subject: id,
+      reason: 'demo',
+      before: null,
+      after: null,
+    },
+  )
 }
 
 function controlDeps(parts: {
@@ -197,7 +233,11 @@ function controlDeps(parts: {
 }): ControlDeps {
   const { config, store, observe, pepper, adminToken, keys, traffic, metrics } = parts
   return {
-    clock: systemClock, chance: systemChance, observe, store, metrics,
+    clock: systemClock,
+    chance: systemChance,
+    observe,
+    store,
+    metrics,
     snapshot: () => config.snapshot,
     keys: {
       make: () => {
@@ -207,8 +247,8 @@ function controlDeps(parts: {
       changed: () => keys.reload(),
     },
     actorOf: (token) => (sameSecret(token, adminToken) ? { name: 'admin', role: 'admin' } : null),
-    health: () => (traffic.stopping
-      ? { ready: false, reason: 'stopping' } : { ready: true, reason: null }),
+    health: () =>
+      traffic.stopping ? { ready: false, reason: 'stopping' } : { ready: true, reason: null },
   }
 }
 
@@ -219,7 +259,9 @@ function sameSecret(a: string, b: string): boolean {
 
 /** The control plane has its own few paths; everything else is a call, or nothing. */
 function doorman(
-  desk: Desk, traffic: Traffic, control: ControlDeps,
+  desk: Desk,
+  traffic: Traffic,
+  control: ControlDeps,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const answerControl = getRequestListener(controlApp(control).fetch)
   return (request, response) => {
@@ -248,8 +290,13 @@ const expiryEveryMs = 5000
 function startJobs(config: Config, store: Store, observe: Observe): Jobs {
   const stopping = new AbortController()
   const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot)
-  const notifiers = (): ReadonlyMap<string, Notifier> => new Map(config.snapshot.webhooks.map(
-    (target) => [`webhook:${target.name}`, webhookNotifier(target, systemClock)]))
+  const notifiers = (): ReadonlyMap<string, Notifier> =>
+    new Map(
+      config.snapshot.webhooks.map((target) => [
+        `webhook:${target.name}`,
+        webhookNotifier(target, systemClock),
+      ]),
+    )
   const repeat = async (everyMs: number, work: () => Promise<unknown>): Promise<void> => {
     while (!stopping.signal.aborted) {
       await systemClock.sleep(everyMs, stopping.signal)

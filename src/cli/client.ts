@@ -16,14 +16,22 @@ export class ExitError extends Error {
 }
 
 export const exitCodes = {
-  ok: 0, failed: 1, usage: 2, findings: 3, unauthorized: 4, unreachable: 5,
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  findings: 3,
+  unauthorized: 4,
+  unreachable: 5,
 } as const
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
 const timeoutMs = 30_000
 
 export async function ask(
-  server: Server, method: 'GET' | 'POST', path: string, body?: unknown,
+  server: Server,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
 ): Promise<unknown> {
   const answer = await send(server, method, path, body)
   const text = await answer.text()
@@ -32,25 +40,34 @@ export async function ask(
   const denied = answer.status === 401 || answer.status === 403
   const usage = answer.status === 400 || answer.status === 422
   throw new ExitError(
-    denied ? exitCodes.unauthorized : usage ? exitCodes.usage : exitCodes.failed, detail)
+    denied ? exitCodes.unauthorized : usage ? exitCodes.usage : exitCodes.failed,
+    detail,
+  )
 }
 
 async function send(
-  { url, token }: Server, method: string, path: string, body: unknown,
+  { url, token }: Server,
+  method: string,
+  path: string,
+  body: unknown,
 ): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (token !== null) headers.authorization = `Bearer ${token}`
   if (body !== undefined) headers['content-type'] = 'application/json'
   try {
     return await fetch(`${url.replace(/\/$/, '')}/api/v1${path}`, {
-      method, headers, signal: AbortSignal.timeout(timeoutMs),
+      method,
+      headers,
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ExitError(exitCodes.unreachable,
-      `cannot reach Bursar at ${url} (${reason}). Start it with "npm start", or set BURSAR_URL.`)
+    throw new ExitError(
+      exitCodes.unreachable,
+      `cannot reach Bursar at ${url} (${reason}). Start it with "npm start", or set BURSAR_URL.`,
+    )
   }
 }
 

@@ -50,18 +50,26 @@ function commands(house: House): Command {
     .version(house.version, '-V, --version')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
-  program.command('up').description('start the gateway')
+  program
+    .command('up')
+    .description('start the gateway')
     .option('--listen <host:port>', 'address to listen on (BURSAR_LISTEN, 127.0.0.1:4000)')
     .option('--config <path>', 'YAML file or folder (BURSAR_CONFIG, ./bursar.yaml, else a demo)')
     .option('--data <folder>', 'where the ledger is kept (BURSAR_DATA, ./data)')
     .action((options: UpOptions) => house.up(options))
-  program.command('simulate').description('start the provider simulator alone')
+  program
+    .command('simulate')
+    .description('start the provider simulator alone')
     .option('--listen <host:port>', 'address to listen on', '127.0.0.1:4010')
     .option('--seed <number>', 'same seed, same answers', '1')
     .action((options: SimulateOptions) => house.simulate(options))
-  program.command('version').description('print the version').option('--json')
+  program
+    .command('version')
+    .description('print the version')
+    .option('--json')
     .action(({ json }: { json?: true }) =>
-      json ? printJson(output, { version: house.version }) : output.out(`${house.version}\n`))
+      json ? printJson(output, { version: house.version }) : output.out(`${house.version}\n`),
+    )
   addConfigCommands(program, house)
   addKeyCommands(program, house)
   addBudgetCommands(program, house)
@@ -76,7 +84,10 @@ interface Json {
 
 function addConfigCommands(program: Command, house: House): void {
   const { output } = house
-  program.command('check').argument('<file>', 'YAML file or folder').option('--json')
+  program
+    .command('check')
+    .argument('<file>', 'YAML file or folder')
+    .option('--json')
     .description('check a config without starting anything')
     .action((file: string, { json }: Json) => {
       const { problems, summary } = house.check(file)
@@ -85,17 +96,34 @@ function addConfigCommands(program: Command, house: House): void {
       else output.err(`${problems.join('\n')}\n`)
       if (problems.length > 0) throw new ExitError(exitCodes.findings, `${problems.length} found`)
     })
-  program.command('schema').description('print the JSON Schema of the config')
-    .option('--json').action(() => printJson(output, house.schema()))
+  program
+    .command('schema')
+    .description('print the JSON Schema of the config')
+    .option('--json')
+    .action(() => printJson(output, house.schema()))
   const price = program.command('price').description('the price book')
-  price.command('list').option('--json').description('models and their prices per million')
+  price
+    .command('list')
+    .option('--json')
+    .description('models and their prices per million')
     .action(({ json }: Json) => {
       const rows = house.prices(undefined)
       if (json) return printJson(output, rows)
       printTable(output, rows, [
-        'model', 'vendor', 'above', 'input', 'cache_read', 'output', 'checked'])
+        'model',
+        'vendor',
+        'above',
+        'input',
+        'cache_read',
+        'output',
+        'checked',
+      ])
     })
-  price.command('show').argument('<model>').option('--json').description('one model, all dates')
+  price
+    .command('show')
+    .argument('<model>')
+    .option('--json')
+    .description('one model, all dates')
     .action((model: string, { json }: Json) => {
       const rows = house.prices(model)
       if (rows.length === 0) throw new ExitError(exitCodes.failed, `"${model}" has no price`)
@@ -105,18 +133,30 @@ function addConfigCommands(program: Command, house: House): void {
 }
 
 function textOf(summary: unknown): string {
-  const notices = typeof summary === 'object' && summary !== null && 'notices' in summary
-    && Array.isArray(summary.notices) ? summary.notices : []
+  const notices =
+    typeof summary === 'object' &&
+    summary !== null &&
+    'notices' in summary &&
+    Array.isArray(summary.notices)
+      ? summary.notices
+      : []
   return notices.map((notice) => `  note: ${String(notice)}\n`).join('')
 }
 
 function addKeyCommands(program: Command, house: House): void {
   const { output } = house
   const key = program.command('key').description('virtual keys')
-  key.command('create').description('a new key; its secret is shown once')
+  key
+    .command('create')
+    .description('a new key; its secret is shown once')
     .requiredOption('--agent <name>', 'the agent it is for')
-    .option('--team <name>').option('--environment <name>').option('--tenant <name>')
-    .option('--user <name>').option('--name <name>').option('--expires-at <time>').option('--json')
+    .option('--team <name>')
+    .option('--environment <name>')
+    .option('--tenant <name>')
+    .option('--user <name>')
+    .option('--name <name>')
+    .option('--expires-at <time>')
+    .option('--json')
     .action(async ({ json, expiresAt, ...given }: Json & { expiresAt?: string }) => {
       const body = { ...given, ...(expiresAt === undefined ? {} : { expires_at: expiresAt }) }
       const made = await ask(house.server(), 'POST', '/keys', body)
@@ -125,10 +165,21 @@ function addKeyCommands(program: Command, house: House): void {
       output.err(`${id} created. This is the only time its secret is shown:\n`)
       output.out(`${secret}\n`)
     })
-  listing(key.command('list').description('keys, without their secrets'), house, '/keys',
-    ['id', 'name', 'prefix', 'agent', 'environment', 'tenant', 'user', 'revoked_at'])
+  listing(key.command('list').description('keys, without their secrets'), house, '/keys', [
+    'id',
+    'name',
+    'prefix',
+    'agent',
+    'environment',
+    'tenant',
+    'user',
+    'revoked_at',
+  ])
   for (const verb of ['rotate', 'revoke'] as const) {
-    key.command(verb).argument('<id>').option('--json')
+    key
+      .command(verb)
+      .argument('<id>')
+      .option('--json')
       .description(verb === 'rotate' ? 'a new secret for the same key' : 'revoke it for good')
       .action(async (id: string, { json }: Json) => {
         const path = `/keys/${encodeURIComponent(id)}/${verb}`
@@ -140,9 +191,7 @@ function addKeyCommands(program: Command, house: House): void {
   }
 }
 
-function listing(
-  command: Command, house: House, path: string, columns: readonly string[],
-): void {
+function listing(command: Command, house: House, path: string, columns: readonly string[]): void {
   command.option('--json').action(async ({ json }: Json) => {
     const rows = await ask(house.server(), 'GET', path)
     if (json) printJson(house.output, rows)
@@ -151,22 +200,45 @@ function listing(
 }
 
 const budgetColumns = [
-  'id', 'value', 'period_start', 'limit_usd', 'posted_usd', 'pending_usd', 'used_percent', 'state',
+  'id',
+  'value',
+  'period_start',
+  'limit_usd',
+  'posted_usd',
+  'pending_usd',
+  'used_percent',
+  'state',
 ]
 
 function addBudgetCommands(program: Command, house: House): void {
   const budget = program.command('budget').description('budgets')
-  listing(budget.command('list').description('budgets and where they stand'), house, '/budgets',
-    budgetColumns)
-  budget.command('show').argument('<id>').option('--json').description('one budget')
+  listing(
+    budget.command('list').description('budgets and where they stand'),
+    house,
+    '/budgets',
+    budgetColumns,
+  )
+  budget
+    .command('show')
+    .argument('<id>')
+    .option('--json')
+    .description('one budget')
     .action(async (id: string, { json }: Json) => {
       const rows = await ask(house.server(), 'GET', `/budgets/${encodeURIComponent(id)}`)
       if (json) printJson(house.output, rows)
       else printTable(house.output, rows as Record<string, unknown>[], budgetColumns)
     })
   const quota = program.command('quota').description('quotas')
-  listing(quota.command('list').description('quotas and where they stand'), house, '/quotas',
-    ['id', 'value', 'unit', 'period', 'limit', 'used', 'pending', 'state'])
+  listing(quota.command('list').description('quotas and where they stand'), house, '/quotas', [
+    'id',
+    'value',
+    'unit',
+    'period',
+    'limit',
+    'used',
+    'pending',
+    'state',
+  ])
 }
 
 interface OverrideRequest extends Json {
@@ -182,17 +254,22 @@ interface OverrideRequest extends Json {
 function addOverrideCommands(program: Command, house: House): void {
   const { output } = house
   const override = program.command('override').description('exceptions to a budget')
-  override.command('request').description('ask for more, or for a stop to be lifted for a while')
-    .requiredOption('--budget <id>').requiredOption('--reason <text>')
+  override
+    .command('request')
+    .description('ask for more, or for a stop to be lifted for a while')
+    .requiredOption('--budget <id>')
+    .requiredOption('--reason <text>')
     .option('--extra-usd <amount>', 'on top of the hard limit')
     .option('--until <time>', 'ends then, at the latest with the period')
     .option('--value <value>', 'for one account of a `per` budget')
     .option('--by <name>', 'who asks')
-    .option('--self', 'approve it yourself, as admin; this is recorded').option('--json')
+    .option('--self', 'approve it yourself, as admin; this is recorded')
+    .option('--json')
     .action(async (asked: OverrideRequest) => {
       const { json, extraUsd, by, ...rest } = asked
       const made = await ask(house.server(), 'POST', '/overrides', {
-        ...rest, requested_by: by ?? person(),
+        ...rest,
+        requested_by: by ?? person(),
         ...(extraUsd === undefined ? {} : { extra_usd: extraUsd }),
       })
       if (json) return printJson(output, made)
@@ -200,10 +277,22 @@ function addOverrideCommands(program: Command, house: House): void {
       output.out(`${id} ${state}\n`)
     })
   listing(override.command('list').description('overrides'), house, '/overrides', [
-    'id', 'budget', 'extra_usd', 'until', 'state', 'requested_by', 'approved_by', 'reason'])
+    'id',
+    'budget',
+    'extra_usd',
+    'until',
+    'state',
+    'requested_by',
+    'approved_by',
+    'reason',
+  ])
   addOverrideEnd(override, house)
   for (const verb of ['approve', 'deny'] as const) {
-    override.command(verb).argument('<id>').option('--json').option('--by <name>', 'who decides')
+    override
+      .command(verb)
+      .argument('<id>')
+      .option('--json')
+      .option('--by <name>', 'who decides')
       .addOption(new Option('--self', 'approve your own request, as admin; this is recorded'))
       .description(`${verb} a request`)
       .action(async (id: string, { json, by, self }: Json & { by?: string; self?: true }) => {
@@ -217,7 +306,11 @@ function addOverrideCommands(program: Command, house: House): void {
 }
 
 function addOverrideEnd(override: Command, house: House): void {
-  override.command('end').argument('<id>').option('--reason <text>').option('--json')
+  override
+    .command('end')
+    .argument('<id>')
+    .option('--reason <text>')
+    .option('--json')
     .description('end one before its time')
     .action(async (id: string, { json, reason }: Json & { reason?: string }) => {
       const path = `/overrides/${encodeURIComponent(id)}/end`
@@ -235,7 +328,10 @@ function person(): string {
 
 function addCallCommands(program: Command, house: House): void {
   const { output } = house
-  program.command('call').argument('<id>').option('--json')
+  program
+    .command('call')
+    .argument('<id>')
+    .option('--json')
     .description('one call: who, what, how much, each attempt')
     .action(async (id: string, { json }: Json) => {
       const call = await ask(house.server(), 'GET', `/calls/${encodeURIComponent(id)}`)
@@ -244,16 +340,40 @@ function addCallCommands(program: Command, house: House): void {
         attempts: Record<string, unknown>[]
         usage: Record<string, unknown>
       }
-      printTable(output, Object.entries({ ...rest, usage }).map(
-        ([field, value]) => ({ field, value })), ['field', 'value'])
+      printTable(
+        output,
+        Object.entries({ ...rest, usage }).map(([field, value]) => ({ field, value })),
+        ['field', 'value'],
+      )
       output.out('\n')
       printTable(output, attempts, [
-        'id', 'provider', 'model', 'state', 'basis', 'held_usd', 'cost_usd', 'status', 'reason'])
+        'id',
+        'provider',
+        'model',
+        'state',
+        'basis',
+        'held_usd',
+        'cost_usd',
+        'status',
+        'reason',
+      ])
     })
   const alert = program.command('alert').description('alerts')
-  listing(alert.command('list').description('alerts, newest first'), house, '/alerts',
-    ['at', 'budget', 'value', 'threshold', 'posted', 'limit', 'actions'])
+  listing(alert.command('list').description('alerts, newest first'), house, '/alerts', [
+    'at',
+    'budget',
+    'value',
+    'threshold',
+    'posted',
+    'limit',
+    'actions',
+  ])
   const audit = program.command('audit').description('who changed what')
-  listing(audit.command('list').description('newest first'), house, '/audit',
-    ['at', 'actor', 'action', 'subject', 'reason'])
+  listing(audit.command('list').description('newest first'), house, '/audit', [
+    'at',
+    'actor',
+    'action',
+    'subject',
+    'reason',
+  ])
 }

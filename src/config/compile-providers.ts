@@ -1,18 +1,26 @@
 /** Providers as written to targets: kinds from names, origins cleaned, credentials wrapped. */
 import type { ProviderKind, ProviderTarget } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
-import type { Merged } from './load.ts'
+import type { Merged } from './merged.ts'
 import { type ConfigProblem, didYouMean } from './source.ts'
 
 const kinds: readonly ProviderKind[] = [
-  'openai', 'anthropic', 'google', 'openai_compatible', 'simulator',
+  'openai',
+  'anthropic',
+  'google',
+  'openai_compatible',
+  'simulator',
 ]
 const byName: Readonly<Record<string, ProviderKind>> = {
-  openai: 'openai', anthropic: 'anthropic', google: 'google', gemini: 'google',
+  openai: 'openai',
+  anthropic: 'anthropic',
+  google: 'google',
+  gemini: 'google',
   simulator: 'simulator',
 }
 const origins: Readonly<Partial<Record<ProviderKind, string>>> = {
-  openai: 'https://api.openai.com', anthropic: 'https://api.anthropic.com',
+  openai: 'https://api.openai.com',
+  anthropic: 'https://api.anthropic.com',
   google: 'https://generativelanguage.googleapis.com',
 }
 
@@ -22,7 +30,9 @@ export interface Providers {
 }
 
 export function compileProviders(
-  merged: Merged, problems: ConfigProblem[], notices: string[],
+  merged: Merged,
+  problems: ConfigProblem[],
+  notices: string[],
 ): Providers {
   const { providers = {}, environments } = merged.file
   const targets: ProviderTarget[] = []
@@ -35,14 +45,23 @@ export function compileProviders(
     }
     const baseUrl = cleaned(written.base_url ?? origins[kind])
     if (baseUrl === null) {
-      problems.push(merged.problem([...path, 'base_url'],
-        `provider "${name}" needs a base_url that starts with http:// or https://`))
+      problems.push(
+        merged.problem(
+          [...path, 'base_url'],
+          `provider "${name}" needs a base_url that starts with http:// or https://`,
+        ),
+      )
       continue
     }
     for (const environment of written.environments ?? []) {
       if (environments?.includes(environment) === true) continue
-      problems.push(merged.problem([...path, 'environments'],
-        `environment "${environment}" is not declared`, didYouMean(environment, environments ?? [])))
+      problems.push(
+        merged.problem(
+          [...path, 'environments'],
+          `environment "${environment}" is not declared`,
+          didYouMean(environment, environments ?? []),
+        ),
+      )
     }
     const free = written.free === 'true'
     const key = written.api_key ?? ''
@@ -55,13 +74,19 @@ export function compileProviders(
       continue
     }
     targets.push({
-      name, kind, baseUrl, credential: key === '' ? null : secret(key),
-      environments: written.environments ?? null, models: written.models ?? [], free,
+      name,
+      kind,
+      baseUrl,
+      credential: key === '' ? null : secret(key),
+      environments: written.environments ?? null,
+      models: written.models ?? [],
+      free,
       retries: Number(written.retries ?? '0'),
     })
   }
-  const hasCredential = targets.some(({ credential, kind }) =>
-    credential !== null || kind === 'simulator')
+  const hasCredential = targets.some(
+    ({ credential, kind }) => credential !== null || kind === 'simulator',
+  )
   return { targets, hasCredential }
 }
 

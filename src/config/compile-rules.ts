@@ -8,9 +8,14 @@ import type { TreeNode } from '#core/snapshot.ts'
 import type { PeriodKind } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
 import {
-  type BudgetEntry, counted, type LadderEntry, moneyPeriods, type QuotaEntry, windows,
+  type BudgetEntry,
+  counted,
+  type LadderEntry,
+  moneyPeriods,
+  type QuotaEntry,
+  windows,
 } from './document.ts'
-import type { Merged, Placed } from './load.ts'
+import type { Merged, Placed } from './merged.ts'
 import { type ConfigProblem, didYouMean } from './source.ts'
 
 export interface Names {
@@ -25,13 +30,19 @@ export interface Names {
 }
 
 const periodOf: Readonly<Record<(typeof moneyPeriods)[number], PeriodKind>> = {
-  hourly: 'hour', daily: 'day', weekly: 'week', monthly: 'month', quarterly: 'quarter',
+  hourly: 'hour',
+  daily: 'day',
+  weekly: 'week',
+  monthly: 'month',
+  quarterly: 'quarter',
   yearly: 'year',
 }
 
 const builtIn: readonly LadderEntry[] = [
-  { threshold: '0.5', action: 'notify' }, { threshold: '0.8', action: 'notify' },
-  { threshold: '1.0', action: 'notify' }, { threshold: '1.1', action: 'throttle_to_50_percent' },
+  { threshold: '0.5', action: 'notify' },
+  { threshold: '0.8', action: 'notify' },
+  { threshold: '1.0', action: 'notify' },
+  { threshold: '1.1', action: 'throttle_to_50_percent' },
   { threshold: '1.2', action: 'hard_stop' },
 ]
 
@@ -43,7 +54,10 @@ interface Limit {
 }
 
 export function compileRules(
-  merged: Merged, names: Names, problems: ConfigProblem[], notices: string[],
+  merged: Merged,
+  names: Names,
+  problems: ConfigProblem[],
+  notices: string[],
 ): readonly BudgetRule[] {
   const rules = new Map<string, BudgetRule>()
   const add = (rule: BudgetRule, placed: Placed<unknown>): void => {
@@ -55,10 +69,14 @@ export function compileRules(
   for (const placed of merged.budgets) {
     const { entry } = placed
     const limits = moneyLimits(entry)
-    if (limits.length === 0) problems.push(placed.problem('a budget needs an amount, such as budget_monthly_usd: 25000'))
+    if (limits.length === 0)
+      problems.push(placed.problem('a budget needs an amount, such as budget_monthly_usd: 25000'))
     const ladder = ladderOf(entry.alerts ?? fallback, placed, problems)
     const enforced = entry.mode !== 'observe'
-    if (enforced && !ladder.some(({ actions }) => actions.some(({ kind }) => kind === 'hard_stop'))) {
+    if (
+      enforced &&
+      !ladder.some(({ actions }) => actions.some(({ kind }) => kind === 'hard_stop'))
+    ) {
       notices.push(`${nameOf(entry)}: its ladder has no hard_stop, so it never stops anything`)
     }
     for (const limit of limits) add(ruleOf(placed, limit, ladder, names, problems), placed)
@@ -66,7 +84,8 @@ export function compileRules(
   for (const placed of merged.quotas) {
     const { entry } = placed
     const limits = quotaLimits(entry)
-    if (limits.length === 0) problems.push(placed.problem('a quota needs a limit, such as max_calls_per_day: 200'))
+    if (limits.length === 0)
+      problems.push(placed.problem('a quota needs a limit, such as max_calls_per_day: 200'))
     const ladder = quotaLadder(entry.soft)
     for (const limit of limits) {
       if (limit.unit === 'conversations') {
@@ -87,11 +106,13 @@ function moneyLimits(entry: BudgetEntry): readonly Limit[] {
 }
 
 function quotaLimits(entry: QuotaEntry): readonly Limit[] {
-  const perWindow = counted.flatMap((unit) => windows.flatMap((period): readonly Limit[] => {
-    const key = `max_${unit}_per_${period}` as const
-    const written = entry[key]
-    return written === undefined ? [] : [{ key, unit, period, amount: BigInt(written) }]
-  }))
+  const perWindow = counted.flatMap((unit) =>
+    windows.flatMap((period): readonly Limit[] => {
+      const key = `max_${unit}_per_${period}` as const
+      const written = entry[key]
+      return written === undefined ? [] : [{ key, unit, period, amount: BigInt(written) }]
+    }),
+  )
   if (entry.max_concurrent === undefined) return perWindow
   const amount = BigInt(entry.max_concurrent)
   return [...perWindow, { key: 'max_concurrent', unit: 'concurrent', period: 'year', amount }]
@@ -115,19 +136,31 @@ function nameOf(entry: Entry): string {
 }
 
 function ruleOf(
-  placed: Placed<Entry>, limit: Limit, ladder: readonly Threshold[], names: Names,
+  placed: Placed<Entry>,
+  limit: Limit,
+  ladder: readonly Threshold[],
+  names: Names,
   problems: ConfigProblem[],
 ): BudgetRule {
   const { entry } = placed
   const selector = selectorOf(entry)
   checkSelector(selector, placed, names, problems)
   const { file, line, column } = placed.problem('')
-  const owner = 'owner' in entry && entry.owner !== undefined ? entry.owner : ownerOf(selector, names)
+  const owner =
+    'owner' in entry && entry.owner !== undefined ? entry.owner : ownerOf(selector, names)
   const review = 'review_every' in entry ? entry.review_every : undefined
   return {
-    id: idOf(selector, entry.per ?? null, limit), name: `${nameOf(entry)} ${wordOf(limit)}`,
-    selector, per: entry.per ?? null, unit: limit.unit, amount: limit.amount,
-    period: limit.period, timeZone: names.timeZone, ladder, mode: entry.mode ?? 'enforce', owner,
+    id: idOf(selector, entry.per ?? null, limit),
+    name: `${nameOf(entry)} ${wordOf(limit)}`,
+    selector,
+    per: entry.per ?? null,
+    unit: limit.unit,
+    amount: limit.amount,
+    period: limit.period,
+    timeZone: names.timeZone,
+    ladder,
+    mode: entry.mode ?? 'enforce',
+    owner,
     reviewEveryDays: review === undefined ? null : Number(review.slice(0, -1)),
     origin: `${file}:${line}:${column}`,
   }
@@ -139,16 +172,33 @@ function wordOf({ unit, period }: Limit): string {
 }
 
 /** From who and when, never from how much: the account outlives a change of its amount. */
-function idOf(selector: Selector, per: Dimension | null, { unit, period }: Limit): BudgetRule['id'] {
+function idOf(
+  selector: Selector,
+  per: Dimension | null,
+  { unit, period }: Limit,
+): BudgetRule['id'] {
   const parts = dimensions.flatMap((name) =>
-    (selector[name] === undefined ? [] : [`${name}=${selector[name]}`]))
+    selector[name] === undefined ? [] : [`${name}=${selector[name]}`],
+  )
   const full = [...parts, ...(per === null ? [] : [`per=${per}`]), unit, period].join('|')
   const words = [
-    ...Object.values(selector), ...(per === null ? [] : ['per', per]),
-    ...(unit === 'usd' ? [] : [unit]), ...(unit === 'concurrent' ? [] : [period]),
-  ].map((word) => String(word).replace(/[^0-9a-zA-Z]+/g, '-').replace(/^-+|-+$/g, ''))
+    ...Object.values(selector),
+    ...(per === null ? [] : ['per', per]),
+    ...(unit === 'usd' ? [] : [unit]),
+    ...(unit === 'concurrent' ? [] : [period]),
+  ].map((word) =>
+    String(word)
+      .replace(/[^0-9a-zA-Z]+/g, '-')
+      .replace(/^-+|-+$/g, ''),
+  )
   const digest = createHash('sha256').update(full).digest('hex').slice(0, 6)
-  return makeId('bud', `${words.filter((word) => word !== '').join('-').slice(0, 50)}-${digest}`)
+  return makeId(
+    'bud',
+    `${words
+      .filter((word) => word !== '')
+      .join('-')
+      .slice(0, 50)}-${digest}`,
+  )
 }
 
 function ownerOf(selector: Selector, { tree }: Names): string | null {
@@ -161,7 +211,10 @@ function ownerOf(selector: Selector, { tree }: Names): string | null {
 
 /** A selector that can never match is a budget that protects nothing. */
 function checkSelector(
-  selector: Selector, placed: Placed<Entry>, names: Names, problems: ConfigProblem[],
+  selector: Selector,
+  placed: Placed<Entry>,
+  names: Names,
+  problems: ConfigProblem[],
 ): void {
   const known: Partial<Record<Dimension, readonly string[]>> = {
     organization: [names.organization],
@@ -178,15 +231,21 @@ function checkSelector(
     const wanted = selector[name]
     const names = known[name]
     if (wanted === undefined || names === undefined || names.includes(wanted)) continue
-    problems.push(placed.problem(
-      `there is no ${name.replace('_', ' ')} "${wanted}", so this can never match`, [name],
-      didYouMean(wanted, names)))
+    problems.push(
+      placed.problem(
+        `there is no ${name.replace('_', ' ')} "${wanted}", so this can never match`,
+        [name],
+        didYouMean(wanted, names),
+      ),
+    )
   }
 }
 
 function quotaLadder(soft: string | undefined): readonly Threshold[] {
   const stop: Threshold = {
-    label: '1.0', at: { numerator: 1n, denominator: 1n }, actions: [{ kind: 'hard_stop' }],
+    label: '1.0',
+    at: { numerator: 1n, denominator: 1n },
+    actions: [{ kind: 'hard_stop' }],
   }
   const at = soft === undefined ? null : parseRatio(soft)
   if (soft === undefined || at === null) return [stop]
@@ -194,12 +253,16 @@ function quotaLadder(soft: string | undefined): readonly Threshold[] {
 }
 
 function ladderOf(
-  entries: readonly LadderEntry[], placed: Placed<Entry>, problems: ConfigProblem[],
+  entries: readonly LadderEntry[],
+  placed: Placed<Entry>,
+  problems: ConfigProblem[],
 ): readonly Threshold[] {
   const steps = entries.flatMap((entry, i): readonly Threshold[] => {
     const read = stepOf(entry)
     if (read === null) {
-      problems.push(placed.problem('write a step as {threshold: 0.8, action: notify}', ['alerts', i]))
+      problems.push(
+        placed.problem('write a step as {threshold: 0.8, action: notify}', ['alerts', i]),
+      )
       return []
     }
     return [read]
@@ -209,8 +272,9 @@ function ladderOf(
   steps.forEach((step, i) => {
     const before = steps[i - 1]
     if (before === undefined || above(step, before)) return
-    problems.push(placed.problem(
-      `threshold ${step.label} must be above ${before.label}`, ['alerts', i]))
+    problems.push(
+      placed.problem(`threshold ${step.label} must be above ${before.label}`, ['alerts', i]),
+    )
   })
   return steps
 }

@@ -9,38 +9,58 @@ import { secret } from '#lib/secret.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules } from './compile-rules.ts'
 import type { ConfigFile } from './document.ts'
-import type { Loaded, Merged } from './load.ts'
+import type { Loaded, Merged } from './merged.ts'
 import type { ConfigProblem } from './source.ts'
 
 export function compile(
-  merged: Merged, priceBook: PriceBook, version: string,
+  merged: Merged,
+  priceBook: PriceBook,
+  version: string,
 ): Result<Loaded, readonly ConfigProblem[]> {
   const problems: ConfigProblem[] = []
   const notices = [...merged.notices]
   const { file } = merged
   const timeZone = file.timezone ?? 'UTC'
   if (!isTimeZone(timeZone)) {
-    problems.push(merged.problem(['timezone'], `"${timeZone}" is not an IANA time zone`,
-      'such as Europe/Berlin'))
+    problems.push(
+      merged.problem(
+        ['timezone'],
+        `"${timeZone}" is not an IANA time zone`,
+        'such as Europe/Berlin',
+      ),
+    )
   }
   const organization = file.organization ?? 'default'
   const tree = treeOf(file, merged, problems)
   const providers = compileProviders(merged, problems, notices)
   const names = {
-    organization, tree, treeDeclared: file.business_units !== undefined, timeZone,
-    environments: file.environments ?? [], priceBook,
+    organization,
+    tree,
+    treeDeclared: file.business_units !== undefined,
+    timeZone,
+    environments: file.environments ?? [],
+    priceBook,
     providers: Object.keys(file.providers ?? {}),
     models: Object.values(file.providers ?? {}).flatMap(({ models = [] }) => models),
   }
   const budgets: readonly BudgetRule[] = isTimeZone(timeZone)
-    ? compileRules(merged, names, problems, notices) : []
+    ? compileRules(merged, names, problems, notices)
+    : []
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
-    version, organization, timeZone, environments: names.environments,
-    treeDeclared: names.treeDeclared, tree: withImplied(tree, budgets, names.treeDeclared),
-    providers: providers.targets, budgets, policy: policyOf(file), webhooks: webhooksOf(file),
-    priceBook, notices,
+    version,
+    organization,
+    timeZone,
+    environments: names.environments,
+    treeDeclared: names.treeDeclared,
+    tree: withImplied(tree, budgets, names.treeDeclared),
+    providers: providers.targets,
+    budgets,
+    policy: policyOf(file),
+    webhooks: webhooksOf(file),
+    priceBook,
+    notices,
   }
   return succeeded({ snapshot: freeze(snapshot), simulate: !providers.hasCredential })
 }
@@ -56,11 +76,14 @@ function treeOf(file: ConfigFile, merged: Merged, problems: ConfigProblem[]): re
     seen.add(id)
     nodes.push(node)
   }
-  for (const [unit, { owner: unitOwner = null, teams = {} }] of
-    Object.entries(file.business_units ?? {})) {
+  for (const [unit, { owner: unitOwner = null, teams = {} }] of Object.entries(
+    file.business_units ?? {},
+  )) {
     const unitPath = ['business_units', unit]
-    add({ kind: 'business_unit', name: unit, owner: unitOwner, businessUnit: unit, team: null },
-      unitPath)
+    add(
+      { kind: 'business_unit', name: unit, owner: unitOwner, businessUnit: unit, team: null },
+      unitPath,
+    )
     for (const [team, { owner: teamOwner = unitOwner, agents = {} }] of Object.entries(teams)) {
       const teamPath = [...unitPath, 'teams', team]
       add({ kind: 'team', name: team, owner: teamOwner, businessUnit: unit, team }, teamPath)
@@ -76,17 +99,26 @@ function treeOf(file: ConfigFile, merged: Merged, problems: ConfigProblem[]): re
 
 /** In a file without a tree, an agent that a budget names is thereby known. */
 function withImplied(
-  tree: readonly TreeNode[], budgets: readonly BudgetRule[], declared: boolean,
+  tree: readonly TreeNode[],
+  budgets: readonly BudgetRule[],
+  declared: boolean,
 ): readonly TreeNode[] {
   if (declared) return tree
   const agents = new Set(budgets.flatMap(({ selector }) => selector.agent ?? []))
-  return [...agents].map((name) => (
-    { kind: 'agent' as const, name, owner: null, businessUnit: null, team: null }))
+  return [...agents].map((name) => ({
+    kind: 'agent' as const,
+    name,
+    owner: null,
+    businessUnit: null,
+    team: null,
+  }))
 }
 
 function policyOf({ policy = {} }: ConfigFile): Policy {
-  const allowed = typeof policy.ledger_unavailable === 'object'
-    ? parseUsd(policy.ledger_unavailable.allow_usd) : null
+  const allowed =
+    typeof policy.ledger_unavailable === 'object'
+      ? parseUsd(policy.ledger_unavailable.allow_usd)
+      : null
   return {
     unpricedModel: policy.unpriced_model ?? 'deny',
     noBudget: policy.no_budget ?? 'allow',
@@ -102,8 +134,11 @@ function policyOf({ policy = {} }: ConfigFile): Policy {
 function webhooksOf({ notify }: ConfigFile): readonly WebhookTarget[] {
   return Object.entries(notify?.webhooks ?? {})
     .filter(([, { url }]) => url !== '')
-    .map(([name, { url, secret: key }]) => (
-      { name, url, secret: key === undefined || key === '' ? null : secret(key) }))
+    .map(([name, { url, secret: key }]) => ({
+      name,
+      url,
+      secret: key === undefined || key === '' ? null : secret(key),
+    }))
 }
 
 /** What this version reads and checks but does not act on. Each is said; none is dropped. */

@@ -11,14 +11,23 @@ const days = z.string().regex(/^\d{1,4}d$/, 'days, such as 90d')
 const flag = z.enum(['true', 'false'])
 const name = z.string().regex(/^[^\s|,][^|,]{0,127}$/, 'a name without commas or bars')
 
-const action = z.string().regex(
-  /^(notify|notify_(slack|pagerduty|teams|email)|notify_webhook:[\w-]+|throttle_to_([1-9]\d?|100)_percent|downgrade_to:[\w.-]+|hard_stop)$/,
-  'an action: notify, notify_slack, notify_pagerduty, notify_teams, notify_email, ' +
-    'notify_webhook:NAME, throttle_to_N_percent, downgrade_to:ROUTE, hard_stop')
-const step = z.strictObject({
-  threshold: fraction, action: action.optional(), actions: z.array(action).min(1).optional(),
-}).refine((one) => (one.action === undefined) !== (one.actions === undefined),
-  'say action or actions')
+const action = z
+  .string()
+  .regex(
+    /^(notify|notify_(slack|pagerduty|teams|email)|notify_webhook:[\w-]+|throttle_to_([1-9]\d?|100)_percent|downgrade_to:[\w.-]+|hard_stop)$/,
+    'an action: notify, notify_slack, notify_pagerduty, notify_teams, notify_email, ' +
+      'notify_webhook:NAME, throttle_to_N_percent, downgrade_to:ROUTE, hard_stop',
+  )
+const step = z
+  .strictObject({
+    threshold: fraction,
+    action: action.optional(),
+    actions: z.array(action).min(1).optional(),
+  })
+  .refine(
+    (one) => (one.action === undefined) !== (one.actions === undefined),
+    'say action or actions',
+  )
 /** `{0.5, notify}`: a flow map whose two keys have no values. */
 const shortStep = z.record(z.string(), z.union([z.null(), z.literal('')]))
 const ladder = z.array(z.union([step, shortStep]))
@@ -30,7 +39,9 @@ const money = Object.fromEntries(
 ) as Record<`budget_${(typeof moneyPeriods)[number]}_usd`, z.ZodOptional<typeof amount>>
 
 const common = {
-  ...selectorsShape(), per: z.enum(dimensions).optional(), name: text.optional(),
+  ...selectorsShape(),
+  per: z.enum(dimensions).optional(),
+  name: text.optional(),
   mode: z.enum(['enforce', 'observe']).optional(),
 }
 function selectorsShape(): Record<(typeof dimensions)[number], z.ZodOptional<typeof name>> {
@@ -40,90 +51,140 @@ function selectorsShape(): Record<(typeof dimensions)[number], z.ZodOptional<typ
 }
 
 export const budget = z.strictObject({
-  ...common, ...money, alerts: ladder.optional(), owner: text.optional(),
+  ...common,
+  ...money,
+  alerts: ladder.optional(),
+  owner: text.optional(),
   review_every: days.optional(),
 })
 
 const counted = ['calls', 'conversations', 'tokens'] as const
 const windows = ['minute', 'hour', 'day', 'week', 'month'] as const
-const maxima = Object.fromEntries(counted.flatMap((what) =>
-  windows.map((window) => [`max_${what}_per_${window}`, whole.optional()])),
+const maxima = Object.fromEntries(
+  counted.flatMap((what) =>
+    windows.map((window) => [`max_${what}_per_${window}`, whole.optional()]),
+  ),
 ) as Record<
-  `max_${(typeof counted)[number]}_per_${(typeof windows)[number]}`, z.ZodOptional<typeof whole>
+  `max_${(typeof counted)[number]}_per_${(typeof windows)[number]}`,
+  z.ZodOptional<typeof whole>
 >
 
 export const quota = z.strictObject({
-  ...common, ...maxima, max_concurrent: whole.optional(), soft: fraction.optional(),
+  ...common,
+  ...maxima,
+  max_concurrent: whole.optional(),
+  soft: fraction.optional(),
 })
 
 const credential = z.string()
 const provider = z.strictObject({
   kind: z.enum(['openai', 'anthropic', 'google', 'openai_compatible', 'simulator']).optional(),
-  api_key: credential.optional(), base_url: text.optional(),
-  environments: z.array(name).optional(), models: z.array(text).optional(),
-  free: flag.optional(), retries: z.enum(['0', '1', '2']).optional(),
+  api_key: credential.optional(),
+  base_url: text.optional(),
+  environments: z.array(name).optional(),
+  models: z.array(text).optional(),
+  free: flag.optional(),
+  retries: z.enum(['0', '1', '2']).optional(),
 })
 
-const agent = z.union([z.literal(''), z.null(), z.strictObject({
-  owner: text.optional(), purpose: text.optional(),
-})])
+const agent = z.union([
+  z.literal(''),
+  z.null(),
+  z.strictObject({
+    owner: text.optional(),
+    purpose: text.optional(),
+  }),
+])
 const team = z.strictObject({ owner: text.optional(), agents: z.record(name, agent).optional() })
 const unit = z.strictObject({ owner: text.optional(), teams: z.record(name, team).optional() })
 
 const webhook = z.strictObject({ url: credential, secret: credential.optional() })
 const notify = z.strictObject({
-  slack: z.strictObject({
-    webhook_url: credential.optional(), bot_token: credential.optional(),
-    channel: text.optional(), signing_secret: credential.optional(),
-  }).optional(),
+  slack: z
+    .strictObject({
+      webhook_url: credential.optional(),
+      bot_token: credential.optional(),
+      channel: text.optional(),
+      signing_secret: credential.optional(),
+    })
+    .optional(),
   pagerduty: z.strictObject({ routing_key: credential }).optional(),
   teams: z.strictObject({ workflow_url: credential }).optional(),
-  email: z.strictObject({
-    smtp: credential, to: z.array(text).min(1), from: text.optional(),
-  }).optional(),
+  email: z
+    .strictObject({
+      smtp: credential,
+      to: z.array(text).min(1),
+      from: text.optional(),
+    })
+    .optional(),
   webhooks: z.record(z.string().regex(/^[\w-]{1,64}$/), webhook).optional(),
 })
 
 const policy = z.strictObject({
   unpriced_model: z.enum(['deny', 'hold_at_most_expensive', 'allow_and_flag']).optional(),
   no_budget: z.enum(['allow', 'deny']).optional(),
-  ledger_unavailable: z.union([
-    z.literal('deny'), z.strictObject({ allow_usd: amount }),
-  ]).optional(),
+  ledger_unavailable: z
+    .union([z.literal('deny'), z.strictObject({ allow_usd: amount })])
+    .optional(),
   on_tight: z.enum(['clamp', 'refuse']).optional(),
   clamp_floor_tokens: whole.optional(),
   expose_amounts: z.enum(['full', 'percent', 'none']).optional(),
   platform_fee_percent: fraction.optional(),
-  max_wait: z.string().regex(/^\d{1,2}s$/, 'seconds, such as 15s').optional(),
+  max_wait: z
+    .string()
+    .regex(/^\d{1,2}s$/, 'seconds, such as 15s')
+    .optional(),
 })
 
 const run = z.strictObject({
-  ...selectorsShape(), max_usd: amount.optional(), max_calls: whole.optional(),
-  loop: z.strictObject({
-    identical_calls: whole, within: z.string().regex(/^\d+[smh]$/, 'a time such as 60s'),
-  }).optional(),
+  ...selectorsShape(),
+  max_usd: amount.optional(),
+  max_calls: whole.optional(),
+  loop: z
+    .strictObject({
+      identical_calls: whole,
+      within: z.string().regex(/^\d+[smh]$/, 'a time such as 60s'),
+    })
+    .optional(),
 })
 const route = z.strictObject({
-  expensive: text, cheap: text, classifier: text.optional(),
-  max_quality_loss: fraction.optional(), holdout: fraction.optional(),
-  sticky: z.enum(['conversation', 'none']).optional(), match: selectors.optional(),
+  expensive: text,
+  cheap: text,
+  classifier: text.optional(),
+  max_quality_loss: fraction.optional(),
+  holdout: fraction.optional(),
+  sticky: z.enum(['conversation', 'none']).optional(),
+  match: selectors.optional(),
 })
-const outcome = z.union([z.literal(''), z.null(), z.strictObject({
-  quiet_period: z.string().regex(/^\d+[smhd]$/).optional(), one_per: text.optional(),
-  compare_usd: amount.optional(), value_usd: amount.optional(),
-})])
+const outcome = z.union([
+  z.literal(''),
+  z.null(),
+  z.strictObject({
+    quiet_period: z
+      .string()
+      .regex(/^\d+[smhd]$/)
+      .optional(),
+    one_per: text.optional(),
+    compare_usd: amount.optional(),
+    value_usd: amount.optional(),
+  }),
+])
 
 export const configFile = z.strictObject({
-  organization: name.optional(), timezone: text.optional(),
+  organization: name.optional(),
+  timezone: text.optional(),
   business_units: z.record(name, unit).optional(),
   environments: z.array(name).min(1).optional(),
   providers: z.record(z.string().regex(/^[\w-]{1,64}$/), provider).optional(),
-  budgets: z.array(budget).optional(), quotas: z.array(quota).optional(),
-  runs: z.array(run).optional(), routes: z.record(z.string(), route).optional(),
+  budgets: z.array(budget).optional(),
+  quotas: z.array(quota).optional(),
+  runs: z.array(run).optional(),
+  routes: z.record(z.string(), route).optional(),
   caching: z.strictObject({ inject: flag.optional() }).optional(),
   outcomes: z.record(z.string(), outcome).optional(),
   alerts: z.strictObject({ default_ladder: ladder.optional() }).optional(),
-  notify: notify.optional(), policy: policy.optional(),
+  notify: notify.optional(),
+  policy: policy.optional(),
 })
 
 export type ConfigFile = z.output<typeof configFile>

@@ -2,43 +2,31 @@
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import type { PriceBook } from '#core/price-book.ts'
-import type { Snapshot } from '#core/snapshot.ts'
 import { failed, type Result } from '#lib/result.ts'
 import { compile } from './compile.ts'
+import type { Loaded, Merged, Placed } from './merged.ts'
 import {
-  budget, type BudgetEntry, configFile, type ConfigFile, type QuotaEntry,
+  budget,
+  type BudgetEntry,
+  configFile,
+  type ConfigFile,
+  type QuotaEntry,
 } from './document.ts'
 import { expand, type Surroundings } from './expand.ts'
 import {
-  type ConfigProblem, didYouMean, formatProblem, type Path, readSource, type SourceDocument,
+  type ConfigProblem,
+  didYouMean,
+  formatProblem,
+  type Path,
+  readSource,
+  type SourceDocument,
 } from './source.ts'
 
-export { type ConfigProblem, formatProblem }
+export { type ConfigProblem, formatProblem, type Loaded }
 
 export interface LoadInput extends Surroundings {
   readonly files: readonly { readonly name: string; readonly text: string }[]
   readonly priceBook: PriceBook
-}
-
-export interface Loaded {
-  readonly snapshot: Snapshot
-  /** True where no provider has a credential: the simulator answers. */
-  readonly simulate: boolean
-}
-
-/** Entries with the place they were written at: for messages, and for `origin`. */
-export interface Placed<Entry> {
-  readonly entry: Entry
-  readonly problem: (message: string, path?: Path, hint?: string | null) => ConfigProblem
-}
-
-/** All documents of all files as one. */
-export interface Merged {
-  readonly file: Omit<ConfigFile, 'budgets' | 'quotas'>
-  readonly budgets: readonly Placed<BudgetEntry>[]
-  readonly quotas: readonly Placed<QuotaEntry>[]
-  readonly problem: (path: Path, message: string, hint?: string | null) => ConfigProblem
-  readonly notices: readonly string[]
 }
 
 export function loadSnapshot(input: LoadInput): Result<Loaded, readonly ConfigProblem[]> {
@@ -61,7 +49,9 @@ export function loadSnapshot(input: LoadInput): Result<Loaded, readonly ConfigPr
 type Draft = { -readonly [Key in keyof Omit<ConfigFile, 'budgets' | 'quotas'>]: ConfigFile[Key] }
 
 function merge(
-  documents: readonly SourceDocument[], around: Surroundings, problems: ConfigProblem[],
+  documents: readonly SourceDocument[],
+  around: Surroundings,
+  problems: ConfigProblem[],
 ): Merged {
   const draft: Draft = {}
   const places = new Map<string, SourceDocument>()
@@ -72,7 +62,8 @@ function merge(
     const { value, unset } = expand(document.value, around)
     for (const { path, name } of unset) {
       if (mayBeUnset(path)) notices.push(`${path.slice(0, 2).join('.')}: ${name} is not set`)
-      else problems.push(document.at(path, `${name} is not set`, 'or give it a default: ${NAME:-x}'))
+      else
+        problems.push(document.at(path, `${name} is not set`, 'or give it a default: ${NAME:-x}'))
     }
     if (isStandAlone(value)) {
       const list = Array.isArray(value) ? value : [value]
@@ -86,14 +77,15 @@ function merge(
     const file = checked(configFile, value, document, [], problems)
     if (file === null) continue
     const { budgets: someBudgets = [], quotas: someQuotas = [], ...rest } = file
-    someBudgets.forEach((entry, i) => budgets.push(placed(entry, document, ['budgets', i])))
-    someQuotas.forEach((entry, i) => quotas.push(placed(entry, document, ['quotas', i])))
+    budgets.push(...someBudgets.map((entry, i) => placed(entry, document, ['budgets', i])))
+    quotas.push(...someQuotas.map((entry, i) => placed(entry, document, ['quotas', i])))
     mergeInto(draft, rest, document, places, problems)
   }
   const problem: Merged['problem'] = (path, message, hint = null) => {
     const document = places.get(String(path[0])) ?? documents[0]
-    return document?.at(path, message, hint)
-      ?? { file: 'config', line: 1, column: 1, message, hint }
+    return (
+      document?.at(path, message, hint) ?? { file: 'config', line: 1, column: 1, message, hint }
+    )
   }
   return { file: draft, budgets, quotas, problem, notices: [...new Set(notices)] }
 }
@@ -119,7 +111,10 @@ function isStandAlone(value: unknown): boolean {
 
 /** Parts may stand in different files; the same part in two is a question nobody should guess. */
 function mergeInto(
-  draft: Draft, rest: Draft, document: SourceDocument, places: Map<string, SourceDocument>,
+  draft: Draft,
+  rest: Draft,
+  document: SourceDocument,
+  places: Map<string, SourceDocument>,
   problems: ConfigProblem[],
 ): void {
   for (const key of Object.keys(rest) as (keyof Draft)[]) {
@@ -130,7 +125,8 @@ function mergeInto(
     else if (!both) problems.push(document.at([key], `"${key}" is defined twice`))
     else {
       const twice = Object.keys(now).find((name) => name in before)
-      if (twice !== undefined) problems.push(document.at([key, twice], `"${twice}" is defined twice`))
+      if (twice !== undefined)
+        problems.push(document.at([key, twice], `"${twice}" is defined twice`))
       Object.assign(draft, { [key]: { ...before, ...now } })
     }
     places.set(key, document)
@@ -138,23 +134,31 @@ function mergeInto(
 }
 
 function checked<Schema extends z.ZodType>(
-  schema: Schema, value: unknown, document: SourceDocument, under: Path,
+  schema: Schema,
+  value: unknown,
+  document: SourceDocument,
+  under: Path,
   problems: ConfigProblem[],
 ): z.output<Schema> | null {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  for (const issue of parsed.error.issues) problems.push(...explained(issue, schema, document, under))
+  for (const issue of parsed.error.issues)
+    problems.push(...explained(issue, schema, document, under))
   return null
 }
 
 function explained(
-  issue: z.core.$ZodIssue, schema: z.ZodType, document: SourceDocument, under: Path,
+  issue: z.core.$ZodIssue,
+  schema: z.ZodType,
+  document: SourceDocument,
+  under: Path,
 ): readonly ConfigProblem[] {
   const path = [...under, ...issue.path]
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(schema, issue.path)
     return issue.keys.map((key) =>
-      document.at([...path, key], `unknown key "${key}"`, didYouMean(key, known)))
+      document.at([...path, key], `unknown key "${key}"`, didYouMean(key, known)),
+    )
   }
   if (issue.code === 'invalid_key') {
     return [document.at(path, `"${String(path.at(-1))}" is not a name that can stand here`)]
@@ -162,11 +166,17 @@ function explained(
   const where = issue.path.length === 0 ? 'the document' : String(issue.path.at(-1))
   if (issue.code === 'invalid_union') {
     const [deep] = issue.errors.flat().filter(({ path: inner }) => inner.length > 0)
-    return [document.at([...path, ...(deep?.path ?? [])],
-      `${where}: ${deep?.message ?? 'not one of the forms allowed here'}`)]
+    return [
+      document.at(
+        [...path, ...(deep?.path ?? [])],
+        `${where}: ${deep?.message ?? 'not one of the forms allowed here'}`,
+      ),
+    ]
   }
-  const message = issue.code === 'invalid_format' || issue.code === 'custom'
-    ? `write ${issue.message.replace(/^write /, '')}` : issue.message
+  const message =
+    issue.code === 'invalid_format' || issue.code === 'custom'
+      ? `write ${issue.message.replace(/^write /, '')}`
+      : issue.message
   return [document.at(path, `${where}: ${message}`)]
 }
 
@@ -179,8 +189,8 @@ function keysAt(schema: z.ZodType, path: Path): readonly string[] {
 }
 
 function shapeOf(schema: unknown): Record<string, unknown> | null {
-  const found = typeof schema === 'object' && schema !== null && 'shape' in schema
-    ? schema.shape : null
+  const found =
+    typeof schema === 'object' && schema !== null && 'shape' in schema ? schema.shape : null
   return typeof found === 'object' ? (found as Record<string, unknown> | null) : null
 }
 

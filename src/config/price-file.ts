@@ -1,4 +1,6 @@
-/** Price files: YAML to a price book, strict. A bad file is refused whole, and the old book stays. */
+/**
+ * Price files: YAML to a price book, strict. A bad file is refused whole, and the old book stays.
+ */
 import { createHash } from 'node:crypto'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
@@ -23,22 +25,39 @@ export interface PriceFile {
 const decimal = z.string().regex(/^\d{1,6}(\.\d{1,6})?$/, 'a decimal of at most 6 places')
 const ratio = z.string().regex(/^\d{1,4}(\.\d{1,6})?$/, 'a plain number')
 const day = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'a day, YYYY-MM-DD')
-const count = z.string().regex(/^\d{1,9}$/, 'a whole number').transform(Number)
+const count = z
+  .string()
+  .regex(/^\d{1,9}$/, 'a whole number')
+  .transform(Number)
 const rates = z.partialRecord(z.enum(meters), decimal)
 const band = z.object({ prompt_tokens: count }).catchall(decimal)
-const period = z.object({
-  from: day.optional(), until: day.optional(), above: z.array(band).optional(),
-}).catchall(decimal)
+const period = z
+  .object({
+    from: day.optional(),
+    until: day.optional(),
+    above: z.array(band).optional(),
+  })
+  .catchall(decimal)
 const tiers = z.partialRecord(z.enum(['batch', 'flex', 'priority', 'fast']), ratio)
 const model = z.strictObject({
-  model: z.string(), aliases: z.array(z.string()).optional(), context_window: count,
-  max_output_tokens: count, tiers: tiers.optional(), geos: z.record(z.string(), ratio).optional(),
-  fees: rates.optional(), free: z.literal('true').optional(), source: z.string().optional(),
-  checked: day.optional(), prices: z.array(period).min(1),
+  model: z.string(),
+  aliases: z.array(z.string()).optional(),
+  context_window: count,
+  max_output_tokens: count,
+  tiers: tiers.optional(),
+  geos: z.record(z.string(), ratio).optional(),
+  fees: rates.optional(),
+  free: z.literal('true').optional(),
+  source: z.string().optional(),
+  checked: day.optional(),
+  prices: z.array(period).min(1),
 })
 const file = z.strictObject({
-  vendor: z.enum(['anthropic', 'openai', 'google']), source: z.string(), checked: day,
-  fees: rates.optional(), models: z.array(model).min(1),
+  vendor: z.enum(['anthropic', 'openai', 'google']),
+  source: z.string(),
+  checked: day,
+  fees: rates.optional(),
+  models: z.array(model).min(1),
 })
 type FileDocument = z.output<typeof file>
 type ModelDocument = z.output<typeof model>
@@ -52,7 +71,9 @@ export function parsePriceBook(
   for (const source of files) {
     const lines = new LineCounter()
     const document = parseDocument(source.text, {
-      lineCounter: lines, uniqueKeys: true, schema: 'failsafe',
+      lineCounter: lines,
+      uniqueKeys: true,
+      schema: 'failsafe',
     })
     const at = (path: readonly PropertyKey[]): number => {
       const node = document.getIn(path as (string | number)[], true)
@@ -91,21 +112,32 @@ export function parsePriceBook(
 }
 
 function rowsOf(
-  document: FileDocument, one: ModelDocument, complain: (message: string) => void,
+  document: FileDocument,
+  one: ModelDocument,
+  complain: (message: string) => void,
 ): PriceRow[] {
   const fees = feesOf({ ...document.fees, ...one.fees })
   const rows = one.prices.map((price): PriceRow => {
     const { from, until, above = [], ...plain } = price
     const bands: Bands = [
       { abovePromptTokens: -1, rates: ratesOf(plain, fees, one, complain) },
-      ...above.map(({ prompt_tokens, ...higher }) => (
-        { abovePromptTokens: prompt_tokens, rates: ratesOf(higher, fees, one, complain) })),
+      ...above.map(({ prompt_tokens, ...higher }) => ({
+        abovePromptTokens: prompt_tokens,
+        rates: ratesOf(higher, fees, one, complain),
+      })),
     ]
     return {
-      vendor: document.vendor, model: one.model, from: dayStart(from), until: dayStart(until),
-      bands: ascending(bands, complain), tiers: tiersOf(one), geos: geosOf(one),
-      contextWindow: one.context_window, maxOutputTokens: one.max_output_tokens,
-      source: one.source ?? document.source, checked: one.checked ?? document.checked,
+      vendor: document.vendor,
+      model: one.model,
+      from: dayStart(from),
+      until: dayStart(until),
+      bands: ascending(bands, complain),
+      tiers: tiersOf(one),
+      geos: geosOf(one),
+      contextWindow: one.context_window,
+      maxOutputTokens: one.max_output_tokens,
+      source: one.source ?? document.source,
+      checked: one.checked ?? document.checked,
     }
   })
   rows.forEach((row, i) => {
@@ -119,14 +151,18 @@ function rowsOf(
 type Bands = readonly [PriceBand, ...PriceBand[]]
 
 function ascending(bands: Bands, complain: (message: string) => void): Bands {
-  const sorted = bands.every(({ abovePromptTokens }, i) =>
-    i === 0 || abovePromptTokens > (bands[i - 1]?.abovePromptTokens ?? -1))
+  const sorted = bands.every(
+    ({ abovePromptTokens }, i) =>
+      i === 0 || abovePromptTokens > (bands[i - 1]?.abovePromptTokens ?? -1),
+  )
   if (!sorted) complain('its bands do not ascend')
   return bands
 }
 
 function ratesOf(
-  written: Readonly<Record<string, unknown>>, fees: Rates, one: ModelDocument,
+  written: Readonly<Record<string, unknown>>,
+  fees: Rates,
+  one: ModelDocument,
   complain: (message: string) => void,
 ): Rates {
   const out: Partial<Record<Meter, PicosPerUnit>> = { ...fees }
@@ -165,10 +201,12 @@ function tiersOf({ tiers: written = {} }: ModelDocument): PriceRow['tiers'] {
 }
 
 function geosOf({ geos = {} }: ModelDocument): PriceRow['geos'] {
-  return Object.fromEntries(Object.entries(geos).flatMap(([place, text]) => {
-    const by = parseRatio(text)
-    return by === null ? [] : [[place, by]]
-  }))
+  return Object.fromEntries(
+    Object.entries(geos).flatMap(([place, text]) => {
+      const by = parseRatio(text)
+      return by === null ? [] : [[place, by]]
+    }),
+  )
 }
 
 /** Prices change at midnight UTC of the day named. */
@@ -178,5 +216,6 @@ function dayStart(text: string | undefined): Instant | null {
 
 function canonical(rows: readonly PriceRow[]): string {
   return JSON.stringify(rows, (_, value: unknown) =>
-    typeof value === 'bigint' ? String(value) : value)
+    typeof value === 'bigint' ? String(value) : value,
+  )
 }

@@ -18,7 +18,8 @@ function loosened(node: unknown): unknown {
   if (typeof node !== 'object' || node === null) return node
   const entries = Object.entries(node).filter(([key]) => key !== '$schema')
   const out: Record<string, unknown> = Object.fromEntries(
-    entries.map(([key, value]) => [key, loosened(value)]))
+    entries.map(([key, value]) => [key, loosened(value)]),
+  )
   const numeric = typeof out.pattern === 'string' && out.pattern.startsWith('^\\d')
   if (out.type === 'string' && numeric) return { ...out, type: ['string', 'number'] }
   if (out.type === 'string' && Array.isArray(out.enum) && out.enum.includes('true')) {

@@ -24,7 +24,8 @@ const bytesMax = 1024 * 1024
 const depthMax = 32
 
 export function readSource(
-  file: string, text: string,
+  file: string,
+  text: string,
 ): Result<readonly SourceDocument[], readonly ConfigProblem[]> {
   const lines = new LineCounter()
   const place = (offset: number, message: string, hint: string | null = null): ConfigProblem => {
@@ -42,7 +43,10 @@ export function readSource(
   }
   // Every scalar stays text: 25000.50 is an amount of money, not a float.
   const documents = parseAllDocuments(shielded(text), {
-    lineCounter: lines, uniqueKeys: true, schema: 'failsafe', strict: true,
+    lineCounter: lines,
+    uniqueKeys: true,
+    schema: 'failsafe',
+    strict: true,
   })
   if (!Array.isArray(documents)) return succeeded([])
   const problems: ConfigProblem[] = []
@@ -62,34 +66,42 @@ export function readSource(
     })
   }
   if (problems.length > 0) return failed(problems)
-  return succeeded(documents.filter(({ contents }) => contents !== null).map((document) => ({
-    file,
-    value: document.toJS({ maxAliasCount: 0 }),
-    at: (path: Path, message: string, hint: string | null = null) => {
-      for (let length = path.length; length > 0; length -= 1) {
-        const offset = offsetOf(document, path.slice(0, length))
-        if (offset !== null) return place(offset, message, hint)
-      }
-      return place(document.range[0], message, hint)
-    },
-  })))
+  return succeeded(
+    documents
+      .filter(({ contents }) => contents !== null)
+      .map((document) => ({
+        file,
+        value: document.toJS({ maxAliasCount: 0 }),
+        at: (path: Path, message: string, hint: string | null = null) => {
+          for (let length = path.length; length > 0; length -= 1) {
+            const offset = offsetOf(document, path.slice(0, length))
+            if (offset !== null) return place(offset, message, hint)
+          }
+          return place(document.range[0], message, hint)
+        },
+      })),
+  )
 }
 
 type Document = ReturnType<typeof parseAllDocuments>[number]
 
 /** Where the key of a map entry stands, or an item of a list. */
 function offsetOf(document: Document, path: Path): number | null {
-  const parent = path.length === 1
-    ? document.contents : document.getIn(path.slice(0, -1) as (string | number)[], true)
+  const parent =
+    path.length === 1
+      ? document.contents
+      : document.getIn(path.slice(0, -1) as (string | number)[], true)
   const last = path.at(-1)
   if (isMap(parent)) {
-    const pair = parent.items.find((item) =>
-      isPair(item) && isScalar(item.key) && String(item.key.value) === String(last))
+    const pair = parent.items.find(
+      (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(last),
+    )
     return pair !== undefined && isScalar(pair.key) ? (pair.key.range?.[0] ?? null) : null
   }
   const node = document.getIn(path as (string | number)[], true)
   return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
-    ? Number(node.range[0]) : null
+    ? Number(node.range[0])
+    : null
 }
 
 /**

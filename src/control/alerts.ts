@@ -8,20 +8,36 @@ import { auditShape, showAudit, usd } from './shapes.ts'
 const list = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
 
 export const alertShape = z.object({
-  id: z.string(), kind: z.string(), budget: z.string(), value: z.string().nullable(),
-  account: z.string(), unit: z.string(), threshold: z.string(), actions: z.array(z.string()),
-  at: z.string(), limit: z.string(), posted: z.string(), period_end: z.string(),
+  id: z.string(),
+  kind: z.string(),
+  budget: z.string(),
+  value: z.string().nullable(),
+  account: z.string(),
+  unit: z.string(),
+  threshold: z.string(),
+  actions: z.array(z.string()),
+  at: z.string(),
+  limit: z.string(),
+  posted: z.string(),
+  period_end: z.string(),
   overage_usd: z.string().nullable(),
 })
 
 export function showAlert(alert: Alert): z.infer<typeof alertShape> {
   const money = alert.unit === 'usd'
   return {
-    id: alert.id, kind: alert.kind, budget: alert.budget, value: alert.value,
-    account: alert.account, unit: alert.unit, threshold: alert.threshold,
-    actions: alert.actions.map(nameOf), at: toIso(alert.at),
+    id: alert.id,
+    kind: alert.kind,
+    budget: alert.budget,
+    value: alert.value,
+    account: alert.account,
+    unit: alert.unit,
+    threshold: alert.threshold,
+    actions: alert.actions.map(nameOf),
+    at: toIso(alert.at),
     limit: money ? usd(alert.amount) : String(alert.amount),
-    posted: money ? usd(alert.posted) : String(alert.posted), period_end: toIso(alert.periodEnd),
+    posted: money ? usd(alert.posted) : String(alert.posted),
+    period_end: toIso(alert.periodEnd),
     overage_usd: alert.kind === 'overage' ? usd(alert.overage) : null,
   }
 }
@@ -33,15 +49,22 @@ function nameOf(action: Action): string {
       if (action.channel === 'owner') return 'notify'
       return `notify_${action.channel}${action.name === null ? '' : `:${action.name}`}`
     }
-    case 'throttle': return `throttle_to_${action.percent}_percent`
-    case 'downgrade': return `downgrade_to:${action.route}`
-    case 'hard_stop': return 'hard_stop'
+    case 'throttle':
+      return `throttle_to_${action.percent}_percent`
+    case 'downgrade':
+      return `downgrade_to:${action.route}`
+    case 'hard_stop':
+      return 'hard_stop'
   }
 }
 
 const deliveryShape = z.object({
-  alert: z.string(), channel: z.string(), state: z.string(), attempts: z.number(),
-  next_at: z.string(), last_error: z.string().nullable(),
+  alert: z.string(),
+  channel: z.string(),
+  state: z.string(),
+  attempts: z.number(),
+  next_at: z.string(),
+  last_error: z.string().nullable(),
 })
 
 function showDelivery(one: Notification): z.infer<typeof deliveryShape> {
@@ -51,18 +74,27 @@ function showDelivery(one: Notification): z.infer<typeof deliveryShape> {
 
 export const alertRoutes: readonly Route[] = [
   declare({
-    method: 'get', path: '/alerts', summary: 'Alerts, newest first', query: list,
+    method: 'get',
+    path: '/alerts',
+    summary: 'Alerts, newest first',
+    query: list,
     answer: z.array(alertShape),
     handle: async ({ deps, query }) => (await deps.store.alerts(query.limit)).map(showAlert),
   }),
   declare({
-    method: 'get', path: '/deliveries', summary: 'Notifications: one a channel and alert',
-    query: list, answer: z.array(deliveryShape),
+    method: 'get',
+    path: '/deliveries',
+    summary: 'Notifications: one a channel and alert',
+    query: list,
+    answer: z.array(deliveryShape),
     handle: async ({ deps, query }) =>
       (await deps.store.notifications(query.limit)).map(showDelivery),
   }),
   declare({
-    method: 'get', path: '/audit', summary: 'Who changed what and why, newest first', query: list,
+    method: 'get',
+    path: '/audit',
+    summary: 'Who changed what and why, newest first',
+    query: list,
     answer: z.array(auditShape),
     handle: async ({ deps, query }) => (await deps.store.audit(query.limit)).map(showAudit),
   }),

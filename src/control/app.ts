@@ -14,7 +14,12 @@ import type { Route } from './route.ts'
 import { aboutRoutes } from './about.ts'
 
 export const routes: readonly Route[] = [
-  ...keyRoutes, ...budgetRoutes, ...overrideRoutes, ...callRoutes, ...alertRoutes, ...aboutRoutes,
+  ...keyRoutes,
+  ...budgetRoutes,
+  ...overrideRoutes,
+  ...callRoutes,
+  ...alertRoutes,
+  ...aboutRoutes,
 ]
 
 const bodyBytesMax = 1024 * 1024
@@ -41,10 +46,17 @@ export function controlApp(deps: ControlDeps): Hono {
   })
   app.get('/api/openapi.json', (c) => c.json(openApi(routes)))
   for (const route of routes) mount(app, deps, route, replies)
-  app.notFound((c) => c.json(problemBody({
-    status: 404, code: 'not_found', title: 'Not found',
-    detail: `There is nothing at ${c.req.path}: see /api/openapi.json.`,
-  }), 404))
+  app.notFound((c) =>
+    c.json(
+      problemBody({
+        status: 404,
+        code: 'not_found',
+        title: 'Not found',
+        detail: `There is nothing at ${c.req.path}: see /api/openapi.json.`,
+      }),
+      404,
+    ),
+  )
   app.onError((error) => answerError(deps, error))
   return app
 }
@@ -62,8 +74,8 @@ function mount(app: Hono, deps: ControlDeps, route: Route, replies: Map<string, 
     const text = route.body === null ? '' : await c.req.text()
     if (text.length > bodyBytesMax) throw tooLarge()
     const again = c.req.header('idempotency-key')
-    const slot = again === undefined || route.method === 'get'
-      ? null : `${actor.name} ${c.req.path} ${again}`
+    const slot =
+      again === undefined || route.method === 'get' ? null : `${actor.name} ${c.req.path} ${again}`
     const before = slot === null ? undefined : replies.get(slot)
     if (before !== undefined) {
       if (before.fingerprint !== text) throw mismatch()
@@ -71,7 +83,9 @@ function mount(app: Hono, deps: ControlDeps, route: Route, replies: Map<string, 
       return c.body(before.body, before.status as 200, { 'content-type': 'application/json' })
     }
     const value = await route.handle({
-      deps, actor, params: c.req.param() as Record<string, string>,
+      deps,
+      actor,
+      params: c.req.param() as Record<string, string>,
       query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
       body: route.body === null ? {} : checked(route.body, jsonOf(text), 'body'),
     })
@@ -94,8 +108,11 @@ function actorFor(deps: ControlDeps, header: string | undefined): Actor {
   const actor = token === undefined ? null : deps.actorOf(token)
   if (actor !== null) return actor
   throw new ProblemError({
-    status: 401, code: 'unauthorized', title: 'Unauthorized',
-    detail: 'Send the admin token as "Authorization: Bearer ...": BURSAR_ADMIN_TOKEN, or the ' +
+    status: 401,
+    code: 'unauthorized',
+    title: 'Unauthorized',
+    detail:
+      'Send the admin token as "Authorization: Bearer ...": BURSAR_ADMIN_TOKEN, or the ' +
       'file admin-token in the data folder.',
   })
 }
@@ -106,7 +123,10 @@ function jsonOf(text: string): unknown {
     return JSON.parse(text)
   } catch {
     throw new ProblemError({
-      status: 400, code: 'invalid_request', title: 'Invalid request', detail: 'Not valid JSON.',
+      status: 400,
+      code: 'invalid_request',
+      title: 'Invalid request',
+      detail: 'Not valid JSON.',
     })
   }
 }
@@ -114,23 +134,33 @@ function jsonOf(text: string): unknown {
 function checked(schema: z.ZodType, value: unknown, where: string): unknown {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const errors = parsed.error.issues.map(({ path, message }) => (
-    { path: path.join('.') || where, message }))
+  const errors = parsed.error.issues.map(({ path, message }) => ({
+    path: path.join('.') || where,
+    message,
+  }))
   throw new ProblemError({
-    status: 400, code: 'invalid_request', title: 'Invalid request', errors,
+    status: 400,
+    code: 'invalid_request',
+    title: 'Invalid request',
+    errors,
     detail: errors.map(({ path, message }) => `${path}: ${message}`).join('; '),
   })
 }
 
 function tooLarge(): ProblemError {
   return new ProblemError({
-    status: 413, code: 'too_large', title: 'Too large', detail: 'The body is larger than 1 MiB.',
+    status: 413,
+    code: 'too_large',
+    title: 'Too large',
+    detail: 'The body is larger than 1 MiB.',
   })
 }
 
 function mismatch(): ProblemError {
   return new ProblemError({
-    status: 422, code: 'idempotency_mismatch', title: 'Idempotency-Key reused',
+    status: 422,
+    code: 'idempotency_mismatch',
+    title: 'Idempotency-Key reused',
     detail: 'This Idempotency-Key was used with another body: use a new key.',
   })
 }
@@ -138,20 +168,25 @@ function mismatch(): ProblemError {
 function answerError(deps: ControlDeps, error: Error): Response {
   const problem = error instanceof ProblemError ? error.problem : unexpected(deps, error)
   return new Response(JSON.stringify(problemBody(problem)), {
-    status: problem.status, headers: { 'content-type': 'application/problem+json' },
+    status: problem.status,
+    headers: { 'content-type': 'application/problem+json' },
   })
 }
 
 function unexpected(deps: ControlDeps, error: Error): ProblemError['problem'] {
   if (error instanceof StoreUnavailable) {
     return {
-      status: 503, code: 'ledger_unavailable', title: 'Ledger unavailable',
+      status: 503,
+      code: 'ledger_unavailable',
+      title: 'Ledger unavailable',
       detail: 'The ledger cannot be written or read now: nothing was changed. Try again.',
     }
   }
   deps.observe({ kind: 'unexpected', where: 'control API', reason: error.stack ?? error.message })
   return {
-    status: 500, code: 'internal', title: 'Internal error',
+    status: 500,
+    code: 'internal',
+    title: 'Internal error',
     detail: 'Something unexpected happened; it has been logged.',
   }
 }

@@ -5,7 +5,10 @@ import type { Change } from '#ports/store.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 
 export async function changed(
-  deps: ControlDeps, actor: Actor, change: Change, note: Pick<AuditRow, 'action' | 'subject'> & {
+  deps: ControlDeps,
+  actor: Actor,
+  change: Change,
+  note: Pick<AuditRow, 'action' | 'subject'> & {
     readonly reason?: string | null
     readonly before?: unknown
     readonly after?: unknown
@@ -13,8 +16,14 @@ export async function changed(
 ): Promise<void> {
   const { action, subject, reason = null, before = null, after = null } = note
   await deps.store.change(change, {
-    id: makeId('aud', newBody(deps)), at: deps.clock.now(), actor: actor.name, action, subject,
-    reason, before, after,
+    id: makeId('aud', newBody(deps)),
+    at: deps.clock.now(),
+    actor: actor.name,
+    action,
+    subject,
+    reason,
+    before,
+    after,
   })
 }
 

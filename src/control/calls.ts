@@ -13,13 +13,16 @@ const page = z.object({
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
 })
 const adjustBody = z.strictObject({
-  hold: z.string(), cost_usd: z.string(),
+  hold: z.string(),
+  cost_usd: z.string(),
   reason: z.string().trim().min(3, 'say why, in at least 3 characters').max(500),
 })
 
 export const callRoutes: readonly Route[] = [
   declare({
-    method: 'get', path: '/calls', summary: 'The newest calls',
+    method: 'get',
+    path: '/calls',
+    summary: 'The newest calls',
     query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }),
     answer: z.array(callShape),
     handle: async ({ deps, query }) => {
@@ -34,7 +37,9 @@ export const callRoutes: readonly Route[] = [
     },
   }),
   declare({
-    method: 'get', path: '/calls/{id}', summary: 'One call: who, what, how much, and each attempt',
+    method: 'get',
+    path: '/calls/{id}',
+    summary: 'One call: who, what, how much, and each attempt',
     answer: callShape,
     handle: async ({ deps, params: { id: text = '' } }) => {
       const id = parseId('call', text)
@@ -46,15 +51,21 @@ export const callRoutes: readonly Route[] = [
     },
   }),
   declare({
-    method: 'get', path: '/ledger', summary: 'Ledger entries in the order of writing',
-    query: page, answer: z.array(entryShape),
+    method: 'get',
+    path: '/ledger',
+    summary: 'Ledger entries in the order of writing',
+    query: page,
+    answer: z.array(entryShape),
     handle: async ({ deps, query }) =>
       (await deps.store.entries(query.after, query.limit)).map(showEntry),
   }),
   declare({
-    method: 'post', path: '/ledger/adjustments', status: 201,
+    method: 'post',
+    path: '/ledger/adjustments',
+    status: 201,
     summary: 'Correct an attempt that has ended: what it did cost, by whom it is known',
-    body: adjustBody, answer: callShape,
+    body: adjustBody,
+    answer: callShape,
     handle: async ({ deps, actor, body }) => {
       const cost = parseUsd(body.cost_usd)
       if (cost === null || cost < 0n) throw invalid('cost_usd', 'write it as 0.067500000')
@@ -62,15 +73,24 @@ export const callRoutes: readonly Route[] = [
       const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
       const { result } = await deps.store.run(
         { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name },
-        deps.clock.now(), (id) => rules.get(id) ?? null)
+        deps.clock.now(),
+        (id) => rules.get(id) ?? null,
+      )
       if (result.status === 'hold_already_resolved') {
         throw conflict('hold_pending', `Attempt ${body.hold} is still in flight.`)
       }
-      await changed(deps, actor, { kind: 'note' }, {
-        action: 'ledger.adjusted', subject: before.id, reason: body.reason,
-        before: { cost_usd: before.cost === null ? null : usd(before.cost) },
-        after: { cost_usd: usd(cost) },
-      })
+      await changed(
+        deps,
+        actor,
+        { kind: 'note' },
+        {
+          action: 'ledger.adjusted',
+          subject: before.id,
+          reason: body.reason,
+          before: { cost_usd: before.cost === null ? null : usd(before.cost) },
+          after: { cost_usd: usd(cost) },
+        },
+      )
       const [first, ...rest] = await deps.store.holdsOf(before.call)
       if (first === undefined) throw notFound('attempt', body.hold)
       return showCall([first, ...rest])

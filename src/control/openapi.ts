@@ -1,4 +1,6 @@
-/** OpenAPI 3.1 from the routes themselves, so that the description cannot drift from what is served. */
+/**
+ * OpenAPI 3.1 from the routes themselves, so that the description cannot drift from what is served.
+ */
 import { z } from 'zod'
 import type { Route } from './route.ts'
 
@@ -25,13 +27,18 @@ function operation(route: Route): Record<string, unknown> {
     summary,
     parameters: [
       ...names.map((name) => ({
-        name, in: 'path', required: true, schema: { type: 'string' },
+        name,
+        in: 'path',
+        required: true,
+        schema: { type: 'string' },
       })),
       ...(query === null ? [] : queryParameters(query)),
     ],
-    ...(body === null ? {} : {
-      requestBody: { required: true, content: { 'application/json': { schema: json(body) } } },
-    }),
+    ...(body === null
+      ? {}
+      : {
+          requestBody: { required: true, content: { 'application/json': { schema: json(body) } } },
+        }),
     responses: {
       [status]: { description: 'Done', content: { 'application/json': { schema: json(answer) } } },
       default: {
@@ -47,8 +54,12 @@ function queryParameters(query: z.ZodType): readonly Record<string, unknown>[] {
     properties?: Record<string, unknown>
     required?: string[]
   }
-  return Object.entries(properties).map(([name, schema]) => (
-    { name, in: 'query', required: required.includes(name), schema }))
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema,
+  }))
 }
 
 function json(schema: z.ZodType): Record<string, unknown> {

@@ -21,13 +21,16 @@ const requestBody = z.strictObject({
   self: z.boolean().optional(),
 })
 const decisionBody = z.strictObject({
-  by: z.string().min(1).max(128).optional(), self: z.boolean().optional(),
+  by: z.string().min(1).max(128).optional(),
+  self: z.boolean().optional(),
   reason: z.string().max(500).optional(),
 })
 
 export const overrideRoutes: readonly Route[] = [
   declare({
-    method: 'get', path: '/overrides', summary: 'Overrides, in force and past',
+    method: 'get',
+    path: '/overrides',
+    summary: 'Overrides, in force and past',
     answer: z.array(overrideShape),
     handle: async ({ deps }) => {
       const now = deps.clock.now()
@@ -35,15 +38,25 @@ export const overrideRoutes: readonly Route[] = [
     },
   }),
   declare({
-    method: 'post', path: '/overrides', status: 201,
+    method: 'post',
+    path: '/overrides',
+    status: 201,
     summary: 'Ask for an exception; with `self` an admin approves its own, which is recorded',
-    body: requestBody, answer: overrideShape,
+    body: requestBody,
+    answer: overrideShape,
     handle: async ({ deps, actor, body }) => {
       const requested = overrideFrom(deps, actor, body)
-      await changed(deps, actor, { kind: 'put_override', override: requested }, {
-        action: 'override.requested', subject: requested.id, reason: requested.reason,
-        after: showOverride(requested, deps.clock.now()),
-      })
+      await changed(
+        deps,
+        actor,
+        { kind: 'put_override', override: requested },
+        {
+          action: 'override.requested',
+          subject: requested.id,
+          reason: requested.reason,
+          after: showOverride(requested, deps.clock.now()),
+        },
+      )
       if (body.self !== true) return showOverride(requested, deps.clock.now())
       const by = { name: requested.requestedBy, self: true }
       return decided(deps, actor, requested, by, 'approved', requested.reason)
@@ -52,8 +65,11 @@ export const overrideRoutes: readonly Route[] = [
   decisionRoute('approve', 'approved', 'Approve: in force from the next call on'),
   decisionRoute('deny', 'denied', 'Deny'),
   declare({
-    method: 'post', path: '/overrides/{id}/end', summary: 'End an override before its time',
-    body: z.strictObject({ reason: z.string().max(500).optional() }), answer: overrideShape,
+    method: 'post',
+    path: '/overrides/{id}/end',
+    summary: 'End an override before its time',
+    body: z.strictObject({ reason: z.string().max(500).optional() }),
+    answer: overrideShape,
     handle: async ({ deps, actor, params: { id = '' }, body }) => {
       const before = await overrideOf(deps, id)
       const now = deps.clock.now()
@@ -61,10 +77,18 @@ export const overrideRoutes: readonly Route[] = [
       if (after === 'not_in_force') {
         throw conflict('not_in_force', `Override ${id} is not in force.`)
       }
-      await changed(deps, actor, { kind: 'put_override', override: after }, {
-        action: 'override.ended', subject: after.id, reason: body.reason ?? null,
-        before: showOverride(before, now), after: showOverride(after, now),
-      })
+      await changed(
+        deps,
+        actor,
+        { kind: 'put_override', override: after },
+        {
+          action: 'override.ended',
+          subject: after.id,
+          reason: body.reason ?? null,
+          before: showOverride(before, now),
+          after: showOverride(after, now),
+        },
+      )
       return showOverride(after, now)
     },
   }),
@@ -79,7 +103,10 @@ async function overrideOf(deps: ControlDeps, text: string): Promise<Override> {
 
 function decisionRoute(verb: string, decision: Decision, summary: string): Route {
   return declare({
-    method: 'post', path: `/overrides/{id}/${verb}`, summary, body: decisionBody,
+    method: 'post',
+    path: `/overrides/{id}/${verb}`,
+    summary,
+    body: decisionBody,
     answer: overrideShape,
     handle: async ({ deps, actor, params: { id = '' }, body }) => {
       const override = await overrideOf(deps, id)
@@ -90,8 +117,12 @@ function decisionRoute(verb: string, decision: Decision, summary: string): Route
 }
 
 async function decided(
-  deps: ControlDeps, actor: Actor, override: Override, by: { name: string; self: boolean },
-  decision: Decision, reason: string | null,
+  deps: ControlDeps,
+  actor: Actor,
+  override: Override,
+  by: { name: string; self: boolean },
+  decision: Decision,
+  reason: string | null,
 ): Promise<z.infer<typeof overrideShape>> {
   const now = deps.clock.now()
   const after = decide(override, by, decision, now)
@@ -99,26 +130,40 @@ async function decided(
     case 'already_decided':
       throw conflict('already_decided', `Override ${override.id} is already ${override.state}.`)
     case 'needs_another_person':
-      throw conflict('needs_another_person',
-        'Somebody else must approve this. An admin may say --self; that is recorded.')
-    case 'too_late': throw conflict('too_late', `Override ${override.id} has already ended.`)
+      throw conflict(
+        'needs_another_person',
+        'Somebody else must approve this. An admin may say --self; that is recorded.',
+      )
+    case 'too_late':
+      throw conflict('too_late', `Override ${override.id} has already ended.`)
     default: {
       const shown = showOverride(after, now)
-      await changed(deps, actor, { kind: 'put_override', override: after }, {
-        action: `override.${decision}`, subject: after.id, reason,
-        before: showOverride(override, now), after: shown,
-      })
+      await changed(
+        deps,
+        actor,
+        { kind: 'put_override', override: after },
+        {
+          action: `override.${decision}`,
+          subject: after.id,
+          reason,
+          before: showOverride(override, now),
+          after: shown,
+        },
+      )
       return shown
     }
   }
 }
 
 function overrideFrom(
-  deps: ControlDeps, actor: Actor, body: z.output<typeof requestBody>,
+  deps: ControlDeps,
+  actor: Actor,
+  body: z.output<typeof requestBody>,
 ): Override {
   const now = deps.clock.now()
-  const rule = deps.snapshot().budgets.find(({ id, name }) =>
-    id === body.budget || name === body.budget)
+  const rule = deps
+    .snapshot()
+    .budgets.find(({ id, name }) => id === body.budget || name === body.budget)
   if (rule === undefined) throw notFound('budget', body.budget)
   if (rule.unit !== 'usd') throw invalid('budget', 'overrides are for budgets, not for quotas')
   if (body.value !== undefined && rule.per === null) {
@@ -132,10 +177,18 @@ function overrideFrom(
     throw invalid('extra_usd', 'say how much (extra_usd) or until when (until)')
   }
   return {
-    id: makeId('ovr', newBody(deps)), budget: rule.id, value: body.value ?? null, extra,
-    until: untilOf(rule, body.until, now), reason: body.reason,
-    requestedBy: body.requested_by ?? actor.name, requestedAt: now, state: 'requested',
-    decidedBy: null, decidedAt: null, self: false,
+    id: makeId('ovr', newBody(deps)),
+    budget: rule.id,
+    value: body.value ?? null,
+    extra,
+    until: untilOf(rule, body.until, now),
+    reason: body.reason,
+    requestedBy: body.requested_by ?? actor.name,
+    requestedAt: now,
+    state: 'requested',
+    decidedBy: null,
+    decidedAt: null,
+    self: false,
   }
 }
 

@@ -21,7 +21,10 @@ export class ProblemError extends Error {
 
 export function notFound(what: string, id: string): ProblemError {
   return new ProblemError({
-    status: 404, code: 'not_found', title: 'Not found', detail: `There is no ${what} "${id}".`,
+    status: 404,
+    code: 'not_found',
+    title: 'Not found',
+    detail: `There is no ${what} "${id}".`,
   })
 }
 
@@ -31,7 +34,10 @@ export function conflict(code: string, detail: string): ProblemError {
 
 export function invalid(path: string, message: string): ProblemError {
   return new ProblemError({
-    status: 400, code: 'invalid_request', title: 'Invalid request', detail: `${path}: ${message}`,
+    status: 400,
+    code: 'invalid_request',
+    title: 'Invalid request',
+    detail: `${path}: ${message}`,
     errors: [{ path, message }],
   })
 }
@@ -39,7 +45,11 @@ export function invalid(path: string, message: string): ProblemError {
 export function problemBody(problem: Problem): Record<string, unknown> {
   const { status, code, title, detail, errors } = problem
   return {
-    type: `https://bursar.dev/errors#${code}`, title, status, code, detail,
+    type: `https://bursar.dev/errors#${code}`,
+    title,
+    status,
+    code,
+    detail,
     ...(errors === undefined ? {} : { errors }),
   }
 }

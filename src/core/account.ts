@@ -37,7 +37,8 @@ export interface AccountRef {
 
 /** The accounts a call is held against, in the order of the rules. */
 export function accountsFor(
-  rules: readonly BudgetRule[], attribution: Attribution,
+  rules: readonly BudgetRule[],
+  attribution: Attribution,
 ): readonly AccountRef[] {
   return rules
     .filter((rule) => matches(rule.selector, attribution))
@@ -55,8 +56,17 @@ export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey
 export function openAccount(ref: AccountRef, at: Instant): Account {
   const { rule, value } = ref
   return {
-    key: accountKey(ref, at), budget: rule.id, value, unit: rule.unit, period: periodOf(rule, at),
-    amount: rule.amount, posted: 0n, pending: 0n, fired: [], throttle: null, recent: [],
+    key: accountKey(ref, at),
+    budget: rule.id,
+    value,
+    unit: rule.unit,
+    period: periodOf(rule, at),
+    amount: rule.amount,
+    posted: 0n,
+    pending: 0n,
+    fired: [],
+    throttle: null,
+    recent: [],
   }
 }
 
@@ -82,7 +92,8 @@ export function post(account: Account, change: { posted: bigint; pending: bigint
  */
 export function isThrottled(account: Account, rule: BudgetRule, relief: Relief): boolean {
   const { throttle } = account
-  if (throttle === null || relief.lifted || relief.extra > 0n || rule.mode === 'observe') return false
+  if (throttle === null || relief.lifted || relief.extra > 0n || rule.mode === 'observe')
+    return false
   const threshold = rule.ladder.find(({ label }) => label === throttle.label)
   return threshold !== undefined && account.posted >= thresholdAmount(rule.amount, threshold)
 }

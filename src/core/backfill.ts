@@ -1,9 +1,15 @@
 /**
- * A budget that is added, moved or narrowed in mid-period starts from what was spent, not from zero:
- * its accounts are folded from the holds of the period. Pure; the store writes what it returns.
+ * A budget that is added, moved or narrowed in mid-period starts from what was spent, not from
+ * zero: its accounts are folded from the holds of the period. Pure; the store writes what it
+ * returns.
  */
 import {
-  type Account, type AccountKey, type AccountRef, accountKey, openAccount, post,
+  type Account,
+  type AccountKey,
+  type AccountRef,
+  accountKey,
+  openAccount,
+  post,
 } from './account.ts'
 import type { Alert } from './alert.ts'
 import type { BudgetRule } from './budget.ts'
@@ -25,7 +31,9 @@ export interface Backfilled {
  * that already count there are passed over, so a rule that was gone for a while may come back.
  */
 export function backfill(
-  rule: BudgetRule, holds: readonly Hold[], now: Instant,
+  rule: BudgetRule,
+  holds: readonly Hold[],
+  now: Instant,
   existing: (key: AccountKey) => Account | null,
 ): Backfilled {
   const accounts = new Map<AccountKey, Account>()
@@ -43,7 +51,9 @@ export function backfill(
     const change = changes.get(account) ?? { account, posted: 0n, pending: 0n }
     accounts.set(account, post(before, { posted, pending }))
     changes.set(account, {
-      account, posted: change.posted + posted, pending: change.pending + pending,
+      account,
+      posted: change.posted + posted,
+      pending: change.pending + pending,
     })
     changed.push({ ...hold, lines: [...hold.lines, line] })
   }
@@ -54,8 +64,12 @@ export function backfill(
     alerts: climbed.flatMap(({ alerts }) => alerts),
     holds: changed,
     entry: {
-      kind: 'open', hold: null, at: now, overage: 0n as LedgerEntry['overage'],
-      reason: `budget ${rule.id} counted from the ledger`, author: 'bursar',
+      kind: 'open',
+      hold: null,
+      at: now,
+      overage: 0n as LedgerEntry['overage'],
+      reason: `budget ${rule.id} counted from the ledger`,
+      author: 'bursar',
       lines: [...changes.values()],
     },
   }

@@ -1,6 +1,6 @@
 /**
- * Rules as compiled from config: what is limited, for whom, in which period, and what happens on the
- * way up. Money and counts share one shape, because the ledger holds both in one transaction.
+ * Rules as compiled from config: what is limited, for whom, in which period, and what happens on
+ * the way up. Money and counts share one shape, because the ledger holds both in one transaction.
  */
 import type { BudgetId } from '#lib/id.ts'
 import type { Ratio } from './money.ts'

@@ -1,4 +1,6 @@
-/** What a call did cost: the plain sum over disjoint classes, exact until one rounding at the end. */
+/**
+ * What a call did cost: the plain sum over disjoint classes, exact until one rounding at the end.
+ */
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { type Nanos, one, type PicosPerUnit, type Ratio, roundPicosUp } from './money.ts'
 import type { PriceBand, PriceRow, Tier } from './price-book.ts'
@@ -31,7 +33,11 @@ export interface ChargeContext {
 
 /** Meters counted in calls, not tokens: tiers and places do not change their fee. */
 export const feeMeters: ReadonlySet<Meter> = new Set<Meter>([
-  'web_search', 'file_search', 'code_session', 'grounded_prompt', 'grounding_query',
+  'web_search',
+  'file_search',
+  'code_session',
+  'grounded_prompt',
+  'grounding_query',
 ])
 
 /**
@@ -39,19 +45,24 @@ export const feeMeters: ReadonlySet<Meter> = new Set<Meter>([
  * `lookup` finds the rows of other models that worked on the call.
  */
 export function charge(
-  report: UsageReport, row: PriceRow, context: ChargeContext,
+  report: UsageReport,
+  row: PriceRow,
+  context: ChargeContext,
   lookup: (model: string) => PriceRow | null,
 ): Result<Charge, ChargeProblem> {
   const lines: ChargeLine[] = []
-  const parts = [{ row, usage: report.usage }, ...report.others.map(({ model, usage }) => (
-    { row: lookup(model), usage, model }))]
+  const parts = [
+    { row, usage: report.usage },
+    ...report.others.map(({ model, usage }) => ({ row: lookup(model), usage, model })),
+  ]
   for (const part of parts) {
     if (part.row === null) {
       return failed({ kind: 'unpriced_model', message: `"${nameOf(part)}" has no price` })
     }
     if (part.usage === null) continue
     const priced = linesOf(part.usage, part.row, {
-      tier: report.tier ?? context.tier, geo: report.geo ?? context.geo,
+      tier: report.tier ?? context.tier,
+      geo: report.geo ?? context.geo,
     })
     if (!priced.ok) return priced
     lines.push(...priced.value)
@@ -65,7 +76,9 @@ function nameOf(part: object): string {
 }
 
 function linesOf(
-  usage: Usage, row: PriceRow, context: ChargeContext,
+  usage: Usage,
+  row: PriceRow,
+  context: ChargeContext,
 ): Result<readonly ChargeLine[], ChargeProblem> {
   const multiplier = multiplierOf(row, context)
   if (!multiplier.ok) return multiplier
@@ -77,10 +90,16 @@ function linesOf(
     const unitPrice = rateOf(band, meter)
     if (unitPrice === null) {
       return failed({
-        kind: 'unpriced_meter', message: `${row.model} has no price for ${meter}`,
+        kind: 'unpriced_meter',
+        message: `${row.model} has no price for ${meter}`,
       })
     }
-    lines.push({ meter, quantity, unitPrice, multiplier: feeMeters.has(meter) ? one : multiplier.value })
+    lines.push({
+      meter,
+      quantity,
+      unitPrice,
+      multiplier: feeMeters.has(meter) ? one : multiplier.value,
+    })
   }
   return succeeded(lines)
 }
@@ -104,17 +123,23 @@ export function rateOf({ rates }: PriceBand, meter: Meter): PicosPerUnit | null 
     case 'cache_read':
     case 'cache_write_5m':
     case 'audio_input':
-    case 'image_input': return rates.input ?? null
-    case 'cache_write_1h': return rates.cache_write_5m ?? rates.input ?? null
-    case 'audio_cache_read': return rates.audio_input ?? rates.input ?? null
+    case 'image_input':
+      return rates.input ?? null
+    case 'cache_write_1h':
+      return rates.cache_write_5m ?? rates.input ?? null
+    case 'audio_cache_read':
+      return rates.audio_input ?? rates.input ?? null
     case 'audio_output':
-    case 'image_output': return rates.output ?? null
-    default: return null
+    case 'image_output':
+      return rates.output ?? null
+    default:
+      return null
   }
 }
 
 export function multiplierOf(
-  row: PriceRow, { tier, geo }: ChargeContext,
+  row: PriceRow,
+  { tier, geo }: ChargeContext,
 ): Result<Ratio, ChargeProblem> {
   const byTier = row.tiers[tier as Tier]
   if (byTier === undefined) {

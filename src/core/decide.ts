@@ -19,18 +19,26 @@ export interface Target {
 
 export type Routing =
   | { readonly kind: 'targets'; readonly targets: readonly [Target, ...Target[]] }
-  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string
-      readonly param: string | null }
+  | {
+      readonly kind: 'refused'
+      readonly code: RefusalCode
+      readonly message: string
+      readonly param: string | null
+    }
 
 export type DialectFamily = 'openai' | 'anthropic' | 'google'
 
 export function route(
-  snapshot: Snapshot, call: { model: string; dialect: DialectFamily; shape: CallShape },
-  attribution: Attribution, now: Instant,
+  snapshot: Snapshot,
+  call: { model: string; dialect: DialectFamily; shape: CallShape },
+  attribution: Attribution,
+  now: Instant,
 ): Routing {
   const { environment } = attribution
-  const reachable = snapshot.providers.filter(({ environments }) =>
-    environments === null || (environment !== null && environments.includes(environment)))
+  const reachable = snapshot.providers.filter(
+    ({ environments }) =>
+      environments === null || (environment !== null && environments.includes(environment)),
+  )
   const speaking = reachable.filter(({ kind }) => speaks(kind, call.dialect))
   const row = priceOf(snapshot.priceBook, call.model, now)
 
@@ -47,7 +55,9 @@ function speaks(kind: ProviderKind, dialect: DialectFamily): boolean {
 }
 
 const vendorOf: Readonly<Partial<Record<ProviderKind, Vendor>>> = {
-  openai: 'openai', anthropic: 'anthropic', google: 'google',
+  openai: 'openai',
+  anthropic: 'anthropic',
+  google: 'google',
 }
 
 function serves(provider: ProviderTarget, model: string, row: PriceRow | null): boolean {
@@ -57,14 +67,19 @@ function serves(provider: ProviderTarget, model: string, row: PriceRow | null): 
 }
 
 function targetAt(
-  snapshot: Snapshot, provider: ProviderTarget, call: { model: string; dialect: DialectFamily },
-  row: PriceRow | null, now: Instant,
+  snapshot: Snapshot,
+  provider: ProviderTarget,
+  call: { model: string; dialect: DialectFamily },
+  row: PriceRow | null,
+  now: Instant,
 ): readonly Target[] {
   if (provider.free) return [{ provider, row: null, model: call.model, unpriced: false }]
   if (row !== null) return [{ provider, row, model: row.model, unpriced: false }]
   switch (snapshot.policy.unpricedModel) {
-    case 'deny': return []
-    case 'allow_and_flag': return [{ provider, row: null, model: call.model, unpriced: true }]
+    case 'deny':
+      return []
+    case 'allow_and_flag':
+      return [{ provider, row: null, model: call.model, unpriced: true }]
     case 'hold_at_most_expensive': {
       const dearest = dearestOf(snapshot.priceBook, vendorOf[provider.kind] ?? call.dialect, now)
       if (dearest === null) return []
@@ -73,12 +88,15 @@ function targetAt(
   }
 }
 
-/** The row with the highest output rate in its highest band: an upper guess for an unknown model. */
+/**
+ * The row with the highest output rate in its highest band: an upper guess for an unknown model.
+ */
 function dearestOf(book: PriceBook, vendor: Vendor, now: Instant): PriceRow | null {
   const rate = (row: PriceRow): bigint => row.bands.at(-1)?.rates.output ?? 0n
   let dearest: PriceRow | null = null
   for (const row of book.rows) {
-    const inForce = (row.from === null || row.from <= now) && (row.until === null || now < row.until)
+    const inForce =
+      (row.from === null || row.from <= now) && (row.until === null || now < row.until)
     if (row.vendor !== vendor || !inForce) continue
     if (dearest === null || rate(row) > rate(dearest)) dearest = row
   }
@@ -93,22 +111,32 @@ interface Found {
 }
 
 function refusalFor(
-  snapshot: Snapshot, found: Found, call: { model: string; dialect: DialectFamily },
+  snapshot: Snapshot,
+  found: Found,
+  call: { model: string; dialect: DialectFamily },
 ): Routing {
-  const refuse = (code: RefusalCode, message: string): Routing =>
-    ({ kind: 'refused', code, message, param: 'model' })
+  const refuse = (code: RefusalCode, message: string): Routing => ({
+    kind: 'refused',
+    code,
+    message,
+    param: 'model',
+  })
   if (found.row === null) {
-    return refuse('model_unpriced',
+    return refuse(
+      'model_unpriced',
       `Model "${call.model}" has no price, so its cost cannot be bounded. Names are matched ` +
-        'exactly: see `bursar price list`, or set policy.unpriced_model.')
+        'exactly: see `bursar price list`, or set policy.unpriced_model.',
+    )
   }
   const elsewhere = found.row.vendor
   if (found.reachable.length === 0 && snapshot.providers.length > 0) {
     return refuse('not_allowed', 'No provider credential may be used in this environment.')
   }
   if (elsewhere !== call.dialect) {
-    return refuse('not_allowed',
-      `Model "${call.model}" is served by ${elsewhere}: call it in that provider's own API.`)
+    return refuse(
+      'not_allowed',
+      `Model "${call.model}" is served by ${elsewhere}: call it in that provider's own API.`,
+    )
   }
   return refuse('not_allowed', `No configured provider serves "${call.model}" here.`)
 }

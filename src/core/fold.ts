@@ -8,14 +8,16 @@ export interface Balance {
 }
 
 export function fold(
-  entries: Iterable<LedgerEntry>, from: ReadonlyMap<AccountKey, Balance> = new Map(),
+  entries: Iterable<LedgerEntry>,
+  from: ReadonlyMap<AccountKey, Balance> = new Map(),
 ): Map<AccountKey, Balance> {
   const balances = new Map(from)
   for (const { lines } of entries) {
     for (const { account, posted, pending } of lines) {
       const before = balances.get(account)
       balances.set(account, {
-        posted: (before?.posted ?? 0n) + posted, pending: (before?.pending ?? 0n) + pending,
+        posted: (before?.posted ?? 0n) + posted,
+        pending: (before?.pending ?? 0n) + pending,
       })
     }
   }

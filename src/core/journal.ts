@@ -1,4 +1,6 @@
-/** What the ledger holds and is asked: holds, commands, entries, results. The rules: `ledger.ts`. */
+/**
+ * What the ledger holds and is asked: holds, commands, entries, results. The rules: `ledger.ts`.
+ */
 import type { BudgetId, CallId, HoldId } from '#lib/id.ts'
 import { type Account, type AccountKey, type AccountRef, accountKey } from './account.ts'
 import type { Alert } from './alert.ts'
@@ -48,7 +50,9 @@ export interface Hold {
 /** Written with the hold and, when it ends, merged with what the end brought. JSON values. */
 export type Facts = Readonly<Record<string, unknown>>
 
-/** What may be asked for: linear in the output cap, so that the cap can be fitted to the headroom. */
+/**
+ * What may be asked for: linear in the output cap, so that the cap can be fitted to the headroom.
+ */
 export interface Asking {
   readonly fixedPicos: bigint
   readonly picosPerOutputToken: bigint
@@ -157,7 +161,9 @@ export interface Applied {
 
 /** The accounts a store must load before `apply`. Those of a hold may not exist yet. */
 export function accountsOf(
-  command: Command, hold: Hold | null, now: Instant,
+  command: Command,
+  hold: Hold | null,
+  now: Instant,
 ): readonly AccountKey[] {
   if (command.kind === 'hold') return command.accounts.map((ref) => accountKey(ref, now))
   return hold === null ? [] : hold.lines.map(({ account }) => account)

@@ -1,4 +1,6 @@
-/** Virtual keys: what a caller presents. The secret is shown once; the store knows its HMAC only. */
+/**
+ * Virtual keys: what a caller presents. The secret is shown once; the store knows its HMAC only.
+ */
 import type { KeyId } from '#lib/id.ts'
 import type { Instant } from './time.ts'
 

@@ -15,7 +15,9 @@ export interface Climbed {
   readonly alerts: readonly Alert[]
 }
 
-/** The account with its stages brought up to date with what is posted, and the alerts that fired. */
+/**
+ * The account with its stages brought up to date with what is posted, and the alerts that fired.
+ */
 export function climb(account: Account, rule: BudgetRule, now: Instant): Climbed {
   // A rule of 0 denies: there is nothing to climb.
   if (rule.amount === 0n) return { account, alerts: [] }
@@ -69,12 +71,26 @@ function isStop({ actions }: Threshold): boolean {
 }
 
 function thresholdAlert(
-  account: Account, rule: BudgetRule, { label, actions }: Threshold, now: Instant,
+  account: Account,
+  rule: BudgetRule,
+  { label, actions }: Threshold,
+  now: Instant,
 ): Alert {
   const { key, budget, value, unit, posted, period } = account
   return {
-    id: alertId(`${key}|${label}|${now}`), kind: 'threshold', account: key, budget, value,
-    unit, threshold: label, actions, at: now, amount: rule.amount, posted, overage: 0n, hold: null,
+    id: alertId(`${key}|${label}|${now}`),
+    kind: 'threshold',
+    account: key,
+    budget,
+    value,
+    unit,
+    threshold: label,
+    actions,
+    at: now,
+    amount: rule.amount,
+    posted,
+    overage: 0n,
+    hold: null,
     periodEnd: period.end,
   }
 }

@@ -1,13 +1,27 @@
-/** How a hold is made: all accounts or none, never past a hard limit, the cap fitted to the room. */
+/**
+ * How a hold is made: all accounts or none, never past a hard limit, the cap fitted to the room.
+ */
 import { assert } from '#lib/assert.ts'
 import {
-  type Account, type AccountRef, accountKey, availableIn, isThrottled, openAccount, post,
+  type Account,
+  type AccountRef,
+  accountKey,
+  availableIn,
+  isThrottled,
+  openAccount,
+  post,
 } from './account.ts'
 import type { Alert } from './alert.ts'
 import type { LimitUnit } from './budget.ts'
 import {
-  type Applied, type Asking, type Hold, type HoldCommand, type HoldLine, type LedgerState,
-  type Result, unchanged,
+  type Applied,
+  type Asking,
+  type Hold,
+  type HoldCommand,
+  type HoldLine,
+  type LedgerState,
+  type Result,
+  unchanged,
 } from './journal.ts'
 import { rearm, stopped } from './ladder.ts'
 import { type Nanos, roundPicosUp } from './money.ts'
@@ -44,8 +58,10 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
 }
 
 function repeatOf(state: LedgerState, hold: Hold, command: HoldCommand): Applied {
-  const same = hold.call === command.call && hold.outputCap <= command.asking.outputCap
-    && hold.lines.length === command.accounts.length
+  const same =
+    hold.call === command.call &&
+    hold.outputCap <= command.asking.outputCap &&
+    hold.lines.length === command.accounts.length
   return unchanged(state, { status: same ? 'repeated' : 'conflicting_repeat', hold })
 }
 
@@ -110,7 +126,10 @@ function tightest(lines: readonly Line[], asking: Asking): Result {
 
 /** A refusal changes no balance; it may still re-arm a stage or fire the hard stop. */
 function denied(
-  state: LedgerState, lines: readonly Line[], alerts: readonly Alert[], result: Result,
+  state: LedgerState,
+  lines: readonly Line[],
+  alerts: readonly Alert[],
+  result: Result,
   now?: Instant,
 ): Applied {
   const fired = [...alerts]
@@ -133,7 +152,11 @@ function denied(
 }
 
 function admitted(
-  lines: readonly Line[], alerts: readonly Alert[], command: HoldCommand, cap: number, now: Instant,
+  lines: readonly Line[],
+  alerts: readonly Alert[],
+  command: HoldCommand,
+  cap: number,
+  now: Instant,
 ): Applied {
   const { asking } = command
   const holdLines: HoldLine[] = []
@@ -147,15 +170,33 @@ function admitted(
     return { ...held, recent, throttle: takeSlot(throttle, now) }
   })
   const hold: Hold = {
-    id: command.hold, call: command.call, state: 'pending', lines: holdLines,
-    attribution: command.attribution, amount: amountOf('usd', asking, cap) as Nanos,
-    tokens: Number(amountOf('tokens', asking, cap)), outputCap: cap, cost: null, basis: null,
-    madeAt: now, expiresAt: command.expiresAt, endedAt: null, facts: command.facts,
+    id: command.hold,
+    call: command.call,
+    state: 'pending',
+    lines: holdLines,
+    attribution: command.attribution,
+    amount: amountOf('usd', asking, cap) as Nanos,
+    tokens: Number(amountOf('tokens', asking, cap)),
+    outputCap: cap,
+    cost: null,
+    basis: null,
+    madeAt: now,
+    expiresAt: command.expiresAt,
+    endedAt: null,
+    facts: command.facts,
   }
   return {
-    result: { status: 'applied', hold }, hold, accounts, alerts,
+    result: { status: 'applied', hold },
+    hold,
+    accounts,
+    alerts,
     entry: {
-      kind: 'hold', hold: hold.id, at: now, overage: 0n as Nanos, reason: null, author: null,
+      kind: 'hold',
+      hold: hold.id,
+      at: now,
+      overage: 0n as Nanos,
+      reason: null,
+      author: null,
       lines: holdLines.map(({ account, amount }) => ({ account, posted: 0n, pending: amount })),
     },
   }

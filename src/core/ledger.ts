@@ -5,8 +5,8 @@
  * - A hold is admitted on every account above it or on none, and never past a hard limit.
  * - Settling never fails for want of money: the provider has already been paid. What exceeds the
  *   hold is posted and marked as overage.
- * - A crash frees nothing: an orphan is posted at its maximum, marked `presumed`, and corrected by an
- *   adjustment when the truth is known.
+ * - A crash frees nothing: an orphan is posted at its maximum, marked `presumed`, and corrected by
+ * an   adjustment when the truth is known.
  * - Entries are immutable. A balance is the fold of its entries and may be rebuilt from them.
  * - A call belongs to the period in which its hold was made, whenever it ends.
  *
@@ -16,8 +16,18 @@ import { assert, unreachable } from '#lib/assert.ts'
 import { type Account, type AccountKey, post } from './account.ts'
 import type { Alert } from './alert.ts'
 import {
-  type AdjustCommand, type Applied, type Basis, type Command, type EntryLine, type Facts,
-  type Hold, type HoldLine, type LedgerEntry, type LedgerState, type SettleCommand, unchanged,
+  type AdjustCommand,
+  type Applied,
+  type Basis,
+  type Command,
+  type EntryLine,
+  type Facts,
+  type Hold,
+  type HoldLine,
+  type LedgerEntry,
+  type LedgerState,
+  type SettleCommand,
+  unchanged,
 } from './journal.ts'
 import { alertId, climb } from './ladder.ts'
 import { applyHold } from './ledger-hold.ts'
@@ -26,12 +36,18 @@ import type { Instant } from './time.ts'
 
 export function apply(state: LedgerState, command: Command, now: Instant): Applied {
   switch (command.kind) {
-    case 'hold': return applyHold(state, command, now)
-    case 'settle': return applySettle(state, command, now)
-    case 'void': return applyVoid(state, command.facts, now)
-    case 'expire': return applyExpire(state, now)
-    case 'adjust': return applyAdjust(state, command, now)
-    default: return unreachable(command)
+    case 'hold':
+      return applyHold(state, command, now)
+    case 'settle':
+      return applySettle(state, command, now)
+    case 'void':
+      return applyVoid(state, command.facts, now)
+    case 'expire':
+      return applyExpire(state, now)
+    case 'adjust':
+      return applyAdjust(state, command, now)
+    default:
+      return unreachable(command)
   }
 }
 
@@ -48,16 +64,35 @@ function applySettle(state: LedgerState, command: SettleCommand, now: Instant): 
       return unchanged(state, { status: 'conflicting_repeat', hold })
     }
     const note = { reason: 'late usage', author: 'bursar' }
-    return end(state, { ...hold, facts: { ...hold.facts, ...command.facts } }, {
-      kind: 'adjust', ...note, state: 'settled', cost: command.cost,
-      tokens: BigInt(command.tokens), basis: 'actual',
-    }, now)
+    return end(
+      state,
+      { ...hold, facts: { ...hold.facts, ...command.facts } },
+      {
+        kind: 'adjust',
+        ...note,
+        state: 'settled',
+        cost: command.cost,
+        tokens: BigInt(command.tokens),
+        basis: 'actual',
+      },
+      now,
+    )
   }
   const facts = { ...hold.facts, ...command.facts }
-  return end(state, { ...hold, facts }, {
-    kind: 'settle', reason: null, author: null, state: 'settled', cost: command.cost,
-    tokens: BigInt(command.tokens), basis: command.basis,
-  }, now)
+  return end(
+    state,
+    { ...hold, facts },
+    {
+      kind: 'settle',
+      reason: null,
+      author: null,
+      state: 'settled',
+      cost: command.cost,
+      tokens: BigInt(command.tokens),
+      basis: command.basis,
+    },
+    now,
+  )
 }
 
 function applyVoid(state: LedgerState, facts: Facts, now: Instant): Applied {
@@ -65,10 +100,20 @@ function applyVoid(state: LedgerState, facts: Facts, now: Instant): Applied {
   if (hold === null) return unchanged(state, { status: 'hold_not_found' })
   if (hold.state === 'voided') return unchanged(state, { status: 'repeated', hold })
   if (hold.state !== 'pending') return unchanged(state, { status: 'hold_already_resolved', hold })
-  return end(state, { ...hold, facts: { ...hold.facts, ...facts } }, {
-    kind: 'void', reason: null, author: null, state: 'voided', cost: 0n as Nanos, tokens: 0n,
-    basis: 'nothing',
-  }, now)
+  return end(
+    state,
+    { ...hold, facts: { ...hold.facts, ...facts } },
+    {
+      kind: 'void',
+      reason: null,
+      author: null,
+      state: 'voided',
+      cost: 0n as Nanos,
+      tokens: 0n,
+      basis: 'nothing',
+    },
+    now,
+  )
 }
 
 function applyExpire(state: LedgerState, now: Instant): Applied {
@@ -76,10 +121,20 @@ function applyExpire(state: LedgerState, now: Instant): Applied {
   if (hold === null) return unchanged(state, { status: 'hold_not_found' })
   if (hold.state === 'expired') return unchanged(state, { status: 'repeated', hold })
   if (hold.state !== 'pending') return unchanged(state, { status: 'hold_already_resolved', hold })
-  return end(state, hold, {
-    kind: 'expire', reason: null, author: null, state: 'expired', cost: hold.amount,
-    tokens: null, basis: 'presumed',
-  }, now)
+  return end(
+    state,
+    hold,
+    {
+      kind: 'expire',
+      reason: null,
+      author: null,
+      state: 'expired',
+      cost: hold.amount,
+      tokens: null,
+      basis: 'presumed',
+    },
+    now,
+  )
 }
 
 function applyAdjust(state: LedgerState, command: AdjustCommand, now: Instant): Applied {
@@ -90,11 +145,20 @@ function applyAdjust(state: LedgerState, command: AdjustCommand, now: Instant): 
   if (hold.cost === command.cost && hold.basis === 'actual') {
     return unchanged(state, { status: 'repeated', hold })
   }
-  return end(state, hold, {
-    kind: 'adjust', reason: command.reason, author: command.author,
-    state: hold.state === 'voided' ? 'settled' : hold.state, cost: command.cost, tokens: null,
-    basis: 'actual',
-  }, now)
+  return end(
+    state,
+    hold,
+    {
+      kind: 'adjust',
+      reason: command.reason,
+      author: command.author,
+      state: hold.state === 'voided' ? 'settled' : hold.state,
+      cost: command.cost,
+      tokens: null,
+      basis: 'actual',
+    },
+    now,
+  )
 }
 
 interface Ending {
@@ -133,27 +197,45 @@ function end(state: LedgerState, hold: Hold, ending: Ending, now: Instant): Appl
   const overage = overageOf(hold, ending)
   if (overage > 0n) alerts.push(overageAlert(state, hold, overage, now))
   const ended: Hold = {
-    ...hold, lines, state: ending.state, cost: ending.cost, basis: ending.basis, endedAt: now,
+    ...hold,
+    lines,
+    state: ending.state,
+    cost: ending.cost,
+    basis: ending.basis,
+    endedAt: now,
     tokens: ending.tokens === null ? hold.tokens : Number(ending.tokens),
   }
   return {
-    result: { status: 'applied', hold: ended }, hold: ended, accounts, alerts,
+    result: { status: 'applied', hold: ended },
+    hold: ended,
+    accounts,
+    alerts,
     entry: {
-      kind: ending.kind, hold: hold.id, at: now, lines: entryLines, overage,
-      reason: ending.reason, author: ending.author,
+      kind: ending.kind,
+      hold: hold.id,
+      at: now,
+      lines: entryLines,
+      overage,
+      reason: ending.reason,
+      author: ending.author,
     },
   }
 }
 
 function postedAs(line: HoldLine, { cost, tokens, state }: Ending): bigint {
   switch (line.unit) {
-    case 'usd': return cost
-    case 'tokens': return tokens ?? line.posted ?? line.amount
+    case 'usd':
+      return cost
+    case 'tokens':
+      return tokens ?? line.posted ?? line.amount
     // A call that was provably never made is not counted; every other one is, once.
     case 'calls':
-    case 'conversations': return state === 'voided' ? 0n : line.amount
-    case 'concurrent': return 0n
-    default: return unreachable(line.unit)
+    case 'conversations':
+      return state === 'voided' ? 0n : line.amount
+    case 'concurrent':
+      return 0n
+    default:
+      return unreachable(line.unit)
   }
 }
 
@@ -168,11 +250,19 @@ function overageAlert(state: LedgerState, hold: Hold, overage: Nanos, now: Insta
   const line = hold.lines.find(({ unit }) => unit === 'usd')
   const account = line === undefined ? undefined : state.accounts.get(line.account)
   return {
-    id: alertId(`overage|${hold.id}|${now}`), kind: 'overage',
-    account: account?.key ?? ('' as AccountKey), budget: account?.budget ?? 'bud_none',
-    value: account?.value ?? null, unit: 'usd', threshold: hold.id,
-    actions: [{ kind: 'notify', channel: 'owner', name: null }], at: now,
-    amount: account?.amount ?? 0n, posted: account?.posted ?? 0n, overage, hold: hold.id,
+    id: alertId(`overage|${hold.id}|${now}`),
+    kind: 'overage',
+    account: account?.key ?? ('' as AccountKey),
+    budget: account?.budget ?? 'bud_none',
+    value: account?.value ?? null,
+    unit: 'usd',
+    threshold: hold.id,
+    actions: [{ kind: 'notify', channel: 'owner', name: null }],
+    at: now,
+    amount: account?.amount ?? 0n,
+    posted: account?.posted ?? 0n,
+    overage,
+    hold: hold.id,
     periodEnd: account?.period.end ?? now,
   }
 }

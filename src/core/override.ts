@@ -37,7 +37,9 @@ export function isInForce(override: Override, now: Instant): boolean {
 
 /** What the overrides of one account allow at `now`. */
 export function reliefOf(
-  overrides: readonly Override[], account: { budget: BudgetId; value: string | null }, now: Instant,
+  overrides: readonly Override[],
+  account: { budget: BudgetId; value: string | null },
+  now: Instant,
 ): Relief {
   let extra = 0n
   let lifted = false
@@ -63,7 +65,10 @@ export type DecisionProblem = 'already_decided' | 'needs_another_person' | 'too_
  * by an admin; the caller has checked that role.
  */
 export function decide(
-  override: Override, by: { name: string; self: boolean }, decision: Decision, now: Instant,
+  override: Override,
+  by: { name: string; self: boolean },
+  decision: Decision,
+  now: Instant,
 ): Override | DecisionProblem {
   if (override.state !== 'requested') return 'already_decided'
   const same = by.name === override.requestedBy

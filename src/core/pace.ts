@@ -5,7 +5,9 @@ import { type Instant, instant } from './time.ts'
 /** Calls admitted by minute (minutes since the epoch), oldest first, the last hour at most. */
 export type Recent = readonly (readonly [minute: number, admitted: number])[]
 
-/** A pace once frozen: it ends with the period, an override that lifts the stage, a raised limit. */
+/**
+ * A pace once frozen: it ends with the period, an override that lifts the stage, a raised limit.
+ */
 export interface Throttle {
   /** The threshold that started it. */
   readonly label: string
@@ -34,7 +36,10 @@ export function admittedLastHour(recent: Recent, now: Instant): number {
 }
 
 export function startThrottle(
-  label: string, percent: number, recent: Recent, now: Instant,
+  label: string,
+  percent: number,
+  recent: Recent,
+  now: Instant,
 ): Throttle {
   assert(percent > 0 && percent <= 100, `a throttle admits 1 to 100 percent, not ${percent}`)
   const baselinePerHour = Math.max(leastPerHour, admittedLastHour(recent, now))

@@ -1,7 +1,7 @@
 /**
  * Prices with dates and sources. A name is looked up exactly, byte for byte: no case folding, no
- * prefix, no nearest match, because a guessed price is a wrong ledger. What is not found is unpriced,
- * and policy decides about that; it is never free.
+ * prefix, no nearest match, because a guessed price is a wrong ledger. What is not found is
+ * unpriced, and policy decides about that; it is never free.
  */
 import type { PicosPerUnit, Ratio } from './money.ts'
 import type { Instant } from './time.ts'

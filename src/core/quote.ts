@@ -1,16 +1,19 @@
 /**
  * What a call may cost before it runs. `max` is a bound, not a guess: a settled cost above it is an
- * overage, which is printed, alerted and our bug (or a provider billing more than its own contract).
+ * overage, which is printed, alerted and our bug (or a provider billing more than its own
+ * contract).
  *
- * The bound is linear in the output cap, so the ledger can choose the cap and the amount in one step:
- * `max(cap) = roundPicosUp(fixedPicos + picosPerOutputToken * cap)`.
+ * The bound is linear in the output cap, so the ledger can choose the cap and the amount in one
+ * step: `max(cap) = roundPicosUp(fixedPicos + picosPerOutputToken * cap)`.
  */
 import { bandFor, multiplierOf, rateOf } from './charge.ts'
 import { type Nanos, type Ratio, roundPicosUp } from './money.ts'
 import type { PriceRow, Tier } from './price-book.ts'
 import { type Meter, meters } from './usage.ts'
 
-/** What `wire/` reads from a request body: everything that bounds its cost. Counts are upper bounds. */
+/**
+ * What `wire/` reads from a request body: everything that bounds its cost. Counts are upper bounds.
+ */
 export interface CallShape {
   /** Text bytes + template overhead: byte-level tokenizers cannot make more tokens than bytes. */
   readonly textTokensMax: number
@@ -85,20 +88,28 @@ export function quote(shape: CallShape, row: PriceRow): Quote {
   }
   const text = [...textMeters, ...writeMeters(shape)]
   // Audio and images may be billed as plain tokens too: the dearer of both bounds them.
-  const fixedPicos = BigInt(prompt.text) * dearest(text) +
+  const fixedPicos =
+    BigInt(prompt.text) * dearest(text) +
     BigInt(prompt.image) * dearest([...text, 'image_input']) +
     BigInt(prompt.audio) * dearest([...text, 'audio_input', 'audio_cache_read']) +
     BigInt(shape.thinkingOutsideCap * shape.choices) * dearest(['output']) +
-    toolFees(shape, row) + roundingAllowance(reachable)
-  const output = dearest(['output', ...(shape.audioOutput ? ['audio_output' as const] : []),
-    ...(shape.imageOutput ? ['image_output' as const] : [])])
+    toolFees(shape, row) +
+    roundingAllowance(reachable)
+  const output = dearest([
+    'output',
+    ...(shape.audioOutput ? ['audio_output' as const] : []),
+    ...(shape.imageOutput ? ['image_output' as const] : []),
+  ])
   const picosPerOutputToken = output * BigInt(shape.choices)
   const likely = likelyOutput(shape, outputCap)
   const plain = bandFor(row, shape.textTokensExpected)
-  const expectedPicos = BigInt(shape.textTokensExpected) * (rateOf(plain, 'input') ?? 0n) +
+  const expectedPicos =
+    BigInt(shape.textTokensExpected) * (rateOf(plain, 'input') ?? 0n) +
     BigInt(likely * shape.choices) * (rateOf(plain, 'output') ?? 0n)
   return {
-    fixedPicos, picosPerOutputToken, outputCap,
+    fixedPicos,
+    picosPerOutputToken,
+    outputCap,
     max: roundPicosUp(fixedPicos + picosPerOutputToken * BigInt(outputCap)),
     expected: roundPicosUp(expectedPicos),
     tokensMax: prompt.total + (outputCap + shape.thinkingOutsideCap) * shape.choices,
@@ -132,10 +143,13 @@ function promptBound(shape: CallShape, row: PriceRow): PromptBound {
 
 function writeMeters({ cacheWrite }: CallShape): readonly Meter[] {
   switch (cacheWrite) {
-    case 'none': return []
+    case 'none':
+      return []
     case 'implicit':
-    case '5m': return ['cache_write_5m']
-    case '1h': return ['cache_write_5m', 'cache_write_1h']
+    case '5m':
+      return ['cache_write_5m']
+    case '1h':
+      return ['cache_write_5m', 'cache_write_1h']
   }
 }
 

@@ -2,8 +2,16 @@
 import type { KeyId } from '#lib/id.ts'
 
 export const dimensions = [
-  'organization', 'business_unit', 'team', 'agent', 'environment',
-  'tenant', 'user', 'key', 'model', 'provider',
+  'organization',
+  'business_unit',
+  'team',
+  'agent',
+  'environment',
+  'tenant',
+  'user',
+  'key',
+  'model',
+  'provider',
 ] as const
 export type Dimension = (typeof dimensions)[number]
 

@@ -1,6 +1,6 @@
 /**
- * Compiled config: frozen, versioned, swapped whole. A call reads exactly one snapshot from start to
- * end. Nothing here has a secret in it but `ProviderCredential`, which never serialises.
+ * Compiled config: frozen, versioned, swapped whole. A call reads exactly one snapshot from start
+ * to end. Nothing here has a secret in it but `ProviderCredential`, which never serialises.
  */
 import type { BudgetRule } from './budget.ts'
 import type { Nanos } from './money.ts'

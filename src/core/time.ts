@@ -18,15 +18,13 @@ export interface Period {
   readonly end: Instant
 }
 
-export const periodKinds = [
-  'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year',
-] as const
+export const periodKinds = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year'] as const
 export type PeriodKind = (typeof periodKinds)[number]
 
 /**
  * The calendar period of `kind` around `at` in `timeZone` (IANA name). A pure function, so there is
- * no reset job and no state: days of 23 and 25 hours, and weeks (from Monday) that hold them, come out
- * of the time zone's own rules.
+ * no reset job and no state: days of 23 and 25 hours, and weeks (from Monday) that hold them, come
+ * out of the time zone's own rules.
  */
 export function periodAt(kind: PeriodKind, timeZone: string, at: Instant): Period {
   if (kind === 'minute') return fixed(at, 60_000)
@@ -53,21 +51,31 @@ type DayKind = Exclude<PeriodKind, 'minute' | 'hour'>
 
 function firstDay(kind: DayKind, date: Temporal.PlainDate): Temporal.PlainDate {
   switch (kind) {
-    case 'day': return date
-    case 'week': return date.subtract({ days: date.dayOfWeek - 1 })
-    case 'month': return date.with({ day: 1 })
-    case 'quarter': return date.with({ day: 1, month: date.month - ((date.month - 1) % 3) })
-    case 'year': return date.with({ day: 1, month: 1 })
+    case 'day':
+      return date
+    case 'week':
+      return date.subtract({ days: date.dayOfWeek - 1 })
+    case 'month':
+      return date.with({ day: 1 })
+    case 'quarter':
+      return date.with({ day: 1, month: date.month - ((date.month - 1) % 3) })
+    case 'year':
+      return date.with({ day: 1, month: 1 })
   }
 }
 
 function lengthOf(kind: DayKind): Temporal.DurationLike {
   switch (kind) {
-    case 'day': return { days: 1 }
-    case 'week': return { days: 7 }
-    case 'month': return { months: 1 }
-    case 'quarter': return { months: 3 }
-    case 'year': return { years: 1 }
+    case 'day':
+      return { days: 1 }
+    case 'week':
+      return { days: 7 }
+    case 'month':
+      return { months: 1 }
+    case 'quarter':
+      return { months: 3 }
+    case 'year':
+      return { years: 1 }
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * What a provider says it did, in disjoint classes: no token stands in two of them, so a cost is the
- * plain sum over classes. Providers nest these differently (Anthropic leaves cached tokens out of
- * `input_tokens`, OpenAI and Google put them in); `wire/` undoes that, and core knows only this.
+ * What a provider says it did, in disjoint classes: no token stands in two of them, so a cost is
+ * the plain sum over classes. Providers nest these differently (Anthropic leaves cached tokens out
+ * of `input_tokens`, OpenAI and Google put them in); `wire/` undoes that, and core knows only this.
  */
 export const meters = [
   'input', // prompt tokens neither read from nor written to a cache; text, document, video
@@ -25,8 +25,13 @@ export type Meter = (typeof meters)[number]
 
 /** Meters that stand for tokens of the prompt: their sum selects the long-context band. */
 export const promptMeters = [
-  'input', 'cache_read', 'cache_write_5m', 'cache_write_1h',
-  'audio_input', 'audio_cache_read', 'image_input',
+  'input',
+  'cache_read',
+  'cache_write_5m',
+  'cache_write_1h',
+  'audio_input',
+  'audio_cache_read',
+  'image_input',
 ] as const satisfies readonly Meter[]
 
 /** Counts by meter; a meter that is absent counted nothing. Whole, non-negative numbers. */
@@ -57,7 +62,13 @@ export interface UsageReport {
 }
 
 export const noReport: UsageReport = {
-  usage: null, model: null, tier: null, geo: null, others: [], responseId: null, oddities: [],
+  usage: null,
+  model: null,
+  tier: null,
+  geo: null,
+  others: [],
+  responseId: null,
+  oddities: [],
 }
 
 export function count(usage: Usage, meter: Meter): number {

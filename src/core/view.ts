@@ -1,4 +1,6 @@
-/** What a caller sees of the accounts above its call: the tightest budget and the tightest quota. */
+/**
+ * What a caller sees of the accounts above its call: the tightest budget and the tightest quota.
+ */
 import { type Account, availableIn, type AccountState, stateOf } from './account.ts'
 import type { BudgetRule } from './budget.ts'
 import type { Rules } from './journal.ts'
@@ -20,13 +22,20 @@ export interface AccountView {
 export function viewOf(account: Account, rule: BudgetRule, relief: Relief = noRelief): AccountView {
   const left = rule.amount + relief.extra - account.posted - account.pending
   return {
-    account, rule, relief, state: stateOf(account, rule, relief),
-    usedPercent: formatPercent(account.posted, rule.amount), remaining: left > 0n ? left : 0n,
+    account,
+    rule,
+    relief,
+    state: stateOf(account, rule, relief),
+    usedPercent: formatPercent(account.posted, rule.amount),
+    remaining: left > 0n ? left : 0n,
   }
 }
 
 export function viewsOf(
-  accounts: readonly Account[], rules: Rules, overrides: readonly Override[], now: Instant,
+  accounts: readonly Account[],
+  rules: Rules,
+  overrides: readonly Override[],
+  now: Instant,
 ): readonly AccountView[] {
   return accounts.flatMap((account) => {
     const rule = rules(account.budget)
@@ -36,15 +45,22 @@ export function viewsOf(
 
 /** The binding budget: least headroom of all that stand above the call. */
 export function bindingBudget(views: readonly AccountView[]): AccountView | null {
-  return tightest(views.filter(({ rule }) => rule.unit === 'usd'), headroom)
+  return tightest(
+    views.filter(({ rule }) => rule.unit === 'usd'),
+    headroom,
+  )
 }
 
 /** The tightest quota: the one of which the greatest share is used. */
 export function tightestQuota(views: readonly AccountView[]): AccountView | null {
   const share = ({ account, rule }: AccountView): bigint =>
     rule.amount === 0n
-      ? 0n : 1_000_000n - ((account.posted + account.pending) * 1_000_000n) / rule.amount
-  return tightest(views.filter(({ rule }) => rule.unit !== 'usd'), share)
+      ? 0n
+      : 1_000_000n - ((account.posted + account.pending) * 1_000_000n) / rule.amount
+  return tightest(
+    views.filter(({ rule }) => rule.unit !== 'usd'),
+    share,
+  )
 }
 
 function headroom({ account, rule, relief, remaining }: AccountView): bigint {
@@ -52,7 +68,8 @@ function headroom({ account, rule, relief, remaining }: AccountView): bigint {
 }
 
 function tightest(
-  views: readonly AccountView[], room: (view: AccountView) => bigint,
+  views: readonly AccountView[],
+  room: (view: AccountView) => bigint,
 ): AccountView | null {
   let least: AccountView | null = null
   for (const view of views) if (least === null || room(view) < room(least)) least = view

@@ -32,7 +32,11 @@ function whoAsks(desk: Desk, headers: Headers, snapshot: Snapshot): Principal | 
 }
 
 function refuseAsker(
-  desk: Desk, headers: Headers, client: Client, dialect: DialectName, problem: IdentityProblem,
+  desk: Desk,
+  headers: Headers,
+  client: Client,
+  dialect: DialectName,
+  problem: IdentityProblem,
 ): void {
   const frame = { callId: newCallId(desk.deps), codex: isCodex(headers) }
   const refusal = plainRefusal(frame, problem.code, problem.message, { param: problem.param })
@@ -47,7 +51,10 @@ function answerJson(client: Client, body: string): void {
 
 /** `GET /v1/models`: what this key may call in this dialect. Free, and never refused by money. */
 export function answerModels(
-  desk: Desk, dialect: DialectName, headers: Headers, client: Client,
+  desk: Desk,
+  dialect: DialectName,
+  headers: Headers,
+  client: Client,
 ): void {
   const snapshot = desk.deps.snapshot()
   const principal = whoAsks(desk, headers, snapshot)
@@ -63,9 +70,20 @@ export function answerModels(
 }
 
 const noShape = {
-  textTokensMax: 0, textTokensExpected: 0, imageTokensMax: 0, audioTokensMax: 0,
-  hiddenInput: false, outputCap: null, thinkingOutsideCap: 0, choices: 1, cacheWrite: 'none',
-  tiers: ['standard'], geo: null, tools: [], audioOutput: false, imageOutput: false,
+  textTokensMax: 0,
+  textTokensExpected: 0,
+  imageTokensMax: 0,
+  audioTokensMax: 0,
+  hiddenInput: false,
+  outputCap: null,
+  thinkingOutsideCap: 0,
+  choices: 1,
+  cacheWrite: 'none',
+  tiers: ['standard'],
+  geo: null,
+  tools: [],
+  audioOutput: false,
+  imageOutput: false,
 } as const
 
 /** `GET /v1/budget`: the caller's budgets and quotas, and what is left of them. */
@@ -77,37 +95,59 @@ export async function answerBudget(desk: Desk, headers: Headers, client: Client)
   const now = deps.clock.now()
   const overrides = await deps.balances.overrides()
   const refs = accountsFor(snapshot.budgets, principal.attribution)
-  const views = await Promise.all(refs.map(async (ref) => {
-    const account = await deps.balances.account(accountKey(ref, now)) ?? openAccount(ref, now)
-    return viewOf(account, ref.rule, reliefOf(overrides, account, now))
-  }))
+  const views = await Promise.all(
+    refs.map(async (ref) => {
+      const account = (await deps.balances.account(accountKey(ref, now))) ?? openAccount(ref, now)
+      return viewOf(account, ref.rule, reliefOf(overrides, account, now))
+    }),
+  )
   const { agent, team, environment, tenant, user } = principal.attribution
-  answerJson(client, JSON.stringify({
-    key: principal.keyId, agent, team, environment, tenant, user,
-    budgets: views.filter(({ rule }) => rule.unit === 'usd').map((v) => moneyRow(v, snapshot)),
-    quotas: views.filter(({ rule }) => rule.unit !== 'usd').map(quotaRow),
-  }))
+  answerJson(
+    client,
+    JSON.stringify({
+      key: principal.keyId,
+      agent,
+      team,
+      environment,
+      tenant,
+      user,
+      budgets: views.filter(({ rule }) => rule.unit === 'usd').map((v) => moneyRow(v, snapshot)),
+      quotas: views.filter(({ rule }) => rule.unit !== 'usd').map(quotaRow),
+    }),
+  )
 }
 
 function moneyRow(view: AccountView, { policy }: Snapshot): Record<string, unknown> {
   const { rule, account, state, usedPercent, remaining } = view
   const usd = (amount: bigint): string => formatUsd(amount as Nanos)
   return {
-    id: rule.id, name: rule.name, value: account.value, state,
+    id: rule.id,
+    name: rule.name,
+    value: account.value,
+    state,
     ...(policy.exposeAmounts === 'none' ? {} : { used_percent: usedPercent }),
-    ...(policy.exposeAmounts === 'full' ? {
-      limit_usd: usd(rule.amount), posted_usd: usd(account.posted),
-      pending_usd: usd(account.pending), remaining_usd: usd(remaining),
-    } : {}),
+    ...(policy.exposeAmounts === 'full'
+      ? {
+          limit_usd: usd(rule.amount),
+          posted_usd: usd(account.posted),
+          pending_usd: usd(account.pending),
+          remaining_usd: usd(remaining),
+        }
+      : {}),
     resets_at: toIso(account.period.end),
   }
 }
 
 function quotaRow({ rule, account, state }: AccountView): Record<string, unknown> {
   return {
-    id: rule.id, name: rule.name, value: account.value, state, unit: rule.unit,
+    id: rule.id,
+    name: rule.name,
+    value: account.value,
+    state,
+    unit: rule.unit,
     window: rule.unit === 'concurrent' ? 'concurrent' : rule.period,
-    limit: String(rule.amount), used: String(account.posted + account.pending),
+    limit: String(rule.amount),
+    used: String(account.posted + account.pending),
     resets_at: toIso(account.period.end),
   }
 }

@@ -1,4 +1,6 @@
-/** From a target to a durable hold, or to the reason why not. Waiting happens here, and only here. */
+/**
+ * From a target to a durable hold, or to the reason why not. Waiting happens here, and only here.
+ */
 import { accountsFor } from '#core/account.ts'
 import type { Target } from '#core/decide.ts'
 import type { Asking, HoldCommand, Result } from '#core/journal.ts'
@@ -24,7 +26,12 @@ export interface Waiting {
 }
 
 export async function admit(
-  deps: GatewayDeps, books: Books, waiting: Waiting, serving: Serving, target: Target, no: number,
+  deps: GatewayDeps,
+  books: Books,
+  waiting: Waiting,
+  serving: Serving,
+  target: Target,
+  no: number,
 ): Promise<Admission> {
   const { snapshot } = serving
   const command = holdCommand(serving, target, no)
@@ -74,7 +81,10 @@ function refusalOf(deps: GatewayDeps, serving: Serving, result: Result, now: Ins
 
 /** Milliseconds worth waiting; null: refuse now. */
 function waitFor(
-  { snapshot, codex }: Serving, result: Result, now: Instant, deadline: Instant,
+  { snapshot, codex }: Serving,
+  result: Result,
+  now: Instant,
+  deadline: Instant,
 ): number | null {
   const left = deadline - now
   if (left <= 0 || codex) return null
@@ -101,26 +111,42 @@ function capToWrite({ parsed }: Serving, wanted: Quote, held: number): number | 
 }
 
 function holdCommand(
-  serving: Serving, target: Target, no: number,
+  serving: Serving,
+  target: Target,
+  no: number,
 ): { readonly hold: Omit<HoldCommand, 'expiresAt'>; readonly quote: Quote } {
   const { snapshot, parsed, principal, id } = serving
   const free = parsed.endpoint.operation === 'count_tokens'
-  const wanted = target.row === null || free
-    ? freeQuote(serving) : quote(parsed.shape, target.row)
+  const wanted = target.row === null || free ? freeQuote(serving) : quote(parsed.shape, target.row)
   const attribution: Attribution = {
-    ...principal.attribution, model: target.model, provider: target.provider.name,
+    ...principal.attribution,
+    model: target.model,
+    provider: target.provider.name,
   }
   const hold = {
-    kind: 'hold' as const, hold: makeId('hold', `${id.slice('call_'.length)}-${no}`), call: id,
-    attribution, accounts: free ? [] : accountsFor(snapshot.budgets, attribution),
+    kind: 'hold' as const,
+    hold: makeId('hold', `${id.slice('call_'.length)}-${no}`),
+    call: id,
+    attribution,
+    accounts: free ? [] : accountsFor(snapshot.budgets, attribution),
     asking: askingOf(wanted, serving),
     facts: {
-      asked: parsed.model, model: target.model, provider: target.provider.name,
-      dialect: parsed.endpoint.dialect, operation: parsed.endpoint.operation,
-      stream: parsed.stream, priceVersion: snapshot.priceBook.version, config: snapshot.version,
-      key: principal.keyId, conversation: principal.conversation, run: principal.run,
-      parentRun: principal.parentRun, outcome: principal.outcome, tags: principal.tags,
-      expected: String(wanted.expected), unpriced: target.unpriced,
+      asked: parsed.model,
+      model: target.model,
+      provider: target.provider.name,
+      dialect: parsed.endpoint.dialect,
+      operation: parsed.endpoint.operation,
+      stream: parsed.stream,
+      priceVersion: snapshot.priceBook.version,
+      config: snapshot.version,
+      key: principal.keyId,
+      conversation: principal.conversation,
+      run: principal.run,
+      parentRun: principal.parentRun,
+      outcome: principal.outcome,
+      tags: principal.tags,
+      expected: String(wanted.expected),
+      unpriced: target.unpriced,
     },
   }
   return { hold, quote: wanted }
@@ -131,10 +157,12 @@ function askingOf(wanted: Quote, { snapshot, parsed }: Serving): Asking {
   const clamps = policy.onTight === 'clamp' && wanted.outputCap > 0
   const tokensPerCap = wanted.outputCap === 0 ? 0 : parsed.shape.choices
   return {
-    fixedPicos: wanted.fixedPicos, picosPerOutputToken: wanted.picosPerOutputToken,
+    fixedPicos: wanted.fixedPicos,
+    picosPerOutputToken: wanted.picosPerOutputToken,
     outputCap: wanted.outputCap,
     outputCapFloor: clamps ? policy.clampFloorTokens : wanted.outputCap,
-    fixedTokens: wanted.tokensMax - tokensPerCap * wanted.outputCap, tokensPerCap,
+    fixedTokens: wanted.tokensMax - tokensPerCap * wanted.outputCap,
+    tokensPerCap,
   }
 }
 
@@ -142,9 +170,12 @@ function askingOf(wanted: Quote, { snapshot, parsed }: Serving): Asking {
 function freeQuote({ parsed: { shape } }: Serving): Quote {
   const outputCap = shape.outputCap ?? 4096
   return {
-    fixedPicos: 0n, picosPerOutputToken: 0n, outputCap, max: 0n as Quote['max'],
+    fixedPicos: 0n,
+    picosPerOutputToken: 0n,
+    outputCap,
+    max: 0n as Quote['max'],
     expected: 0n as Quote['expected'],
-    tokensMax: shape.textTokensMax + shape.imageTokensMax + shape.audioTokensMax +
-      outputCap * shape.choices,
+    tokensMax:
+      shape.textTokensMax + shape.imageTokensMax + shape.audioTokensMax + outputCap * shape.choices,
   }
 }

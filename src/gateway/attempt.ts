@@ -7,29 +7,51 @@ import type { GatewayDeps } from './deps.ts'
 import { upstreamHeaders } from './headers.ts'
 import { type Relay, relayError, relayJson, relayStream } from './relay.ts'
 import {
-  answerFailure, type AttemptDesk, type AttemptEnd, endCosted, endVoid, observeFailure,
+  answerFailure,
+  type AttemptDesk,
+  type AttemptEnd,
+  endCosted,
+  endVoid,
+  observeFailure,
   type Underway,
 } from './underway.ts'
 
 export function attempt(
-  desk: AttemptDesk, serving: Serving, tried: Attempt, held: Outcome, final: boolean,
+  desk: AttemptDesk,
+  serving: Serving,
+  tried: Attempt,
+  held: Outcome,
+  final: boolean,
 ): Promise<AttemptEnd> {
   const { deps } = desk
   const { client } = serving
   return new Promise((resolve) => {
     const underway: Underway = {
-      desk, serving, attempt: tried, held, final, sentAt: deps.clock.now(), exchange: null,
-      firstByteAt: null, finish: resolve,
+      desk,
+      serving,
+      attempt: tried,
+      held,
+      final,
+      sentAt: deps.clock.now(),
+      exchange: null,
+      firstByteAt: null,
+      finish: resolve,
     }
     let relay: Relay | null = null
-    const { path, body } = serving.dialect.rewrite(
-      serving.parsed, { model: serving.parsed.model, outputCap: tried.outputCap })
+    const { path, body } = serving.dialect.rewrite(serving.parsed, {
+      model: serving.parsed.model,
+      outputCap: tried.outputCap,
+    })
     const { provider } = tried.target
     const { origin, pathname } = new URL(provider.baseUrl)
     const request = {
-      origin, path: pathname.replace(/\/$/, '') + path, body, timeouts: deps.limits.timeouts,
+      origin,
+      path: pathname.replace(/\/$/, '') + path,
+      body,
+      timeouts: deps.limits.timeouts,
       headers: upstreamHeaders(serving.request.headers, provider, {
-        dialect: serving.parsed.endpoint.dialect, attemptId: tried.hold.id,
+        dialect: serving.parsed.endpoint.dialect,
+        attemptId: tried.hold.id,
         bodyLength: body.byteLength,
       }),
     }
@@ -56,7 +78,9 @@ function watch(deps: GatewayDeps, ending: Promise<void> | undefined): void {
 }
 
 function relayFor(
-  underway: Underway, status: number, headers: Readonly<Record<string, string>>,
+  underway: Underway,
+  status: number,
+  headers: Readonly<Record<string, string>>,
 ): Relay {
   const streamed = (headers['content-type'] ?? '').includes('text/event-stream')
   if (status < 200 || status >= 300) return relayError(underway, status, headers)
@@ -65,7 +89,10 @@ function relayFor(
 
 /** The caller hung up. Its answer is read to the end, for that is where the usage stands. */
 function drain(underway: Underway): void {
-  const { desk: { deps, drains }, exchange } = underway
+  const {
+    desk: { deps, drains },
+    exchange,
+  } = underway
   if (exchange === null) return
   exchange.resume()
   if (drains.count >= deps.limits.drainsMax) return exchange.abort()
@@ -81,8 +108,9 @@ async function failedEarly(underway: Underway, failure: UpstreamFailure): Promis
     await endVoid(underway, failure.reason)
     const passOn = (): void => answerFailure(underway, failure)
     if (final || serving.client.gone) passOn()
-    return underway.finish(final || serving.client.gone
-      ? { kind: 'answered' } : { kind: 'failed', passOn })
+    return underway.finish(
+      final || serving.client.gone ? { kind: 'answered' } : { kind: 'failed', passOn },
+    )
   }
   await endCosted(underway, presumed(underway.attempt, failure.reason), 0)
   answerFailure(underway, failure)

@@ -1,7 +1,7 @@
 /**
- * The gateway's hand on the ledger: fails closed when it cannot commit, and never forgets an ending.
- * What could not be settled is tried again until it is durable; the hold stays meanwhile, so money
- * in doubt is money held.
+ * The gateway's hand on the ledger: fails closed when it cannot commit, and never forgets an
+ * ending. What could not be settled is tried again until it is durable; the hold stays meanwhile,
+ * so money in doubt is money held.
  */
 import type { Command, HoldCommand, Rules } from '#core/journal.ts'
 import type { Snapshot } from '#core/snapshot.ts'

@@ -1,4 +1,6 @@
-/** What an ended attempt costs, from what the provider reported: known, or presumed at its maximum. */
+/**
+ * What an ended attempt costs, from what the provider reported: known, or presumed at its maximum.
+ */
 import { charge, type ChargeLine } from '#core/charge.ts'
 import type { Basis, Facts } from '#core/journal.ts'
 import { formatUsd, max, type Nanos, zero } from '#core/money.ts'
@@ -40,28 +42,44 @@ export function costOf(serving: Serving, attempt: Attempt, report: UsageReport):
 }
 
 /** Nobody knows what it cost: the most that was held for it, until a bill says otherwise. */
-export function presumed(
-  attempt: Attempt, reason: string, report: UsageReport = noReport,
-): Costed {
+export function presumed(attempt: Attempt, reason: string, report: UsageReport = noReport): Costed {
   return {
-    cost: attempt.hold.amount, basis: 'presumed', tokens: attempt.hold.tokens,
+    cost: attempt.hold.amount,
+    basis: 'presumed',
+    tokens: attempt.hold.tokens,
     oddities: report.oddities,
     facts: { reason, responseId: report.responseId, usage: report.usage?.counts ?? {} },
   }
 }
 
 function known(
-  cost: Nanos, usage: Usage, report: UsageReport, lines: readonly ChargeLine[],
+  cost: Nanos,
+  usage: Usage,
+  report: UsageReport,
+  lines: readonly ChargeLine[],
 ): Costed {
-  const tokens = promptTokens(usage) + count(usage, 'output') + count(usage, 'audio_output') +
+  const tokens =
+    promptTokens(usage) +
+    count(usage, 'output') +
+    count(usage, 'audio_output') +
     count(usage, 'image_output')
   return {
-    cost, basis: 'actual', tokens, oddities: report.oddities,
+    cost,
+    basis: 'actual',
+    tokens,
+    oddities: report.oddities,
     facts: {
-      usage: usage.counts, reasoningTokens: usage.reasoningTokens, served: report.model,
-      tier: report.tier, responseId: report.responseId, oddities: report.oddities,
-      charge: lines.map(({ meter, quantity, unitPrice }) => (
-        { meter, quantity, usd_per_million: formatUsd((unitPrice * 1000n) as Nanos) })),
+      usage: usage.counts,
+      reasoningTokens: usage.reasoningTokens,
+      served: report.model,
+      tier: report.tier,
+      responseId: report.responseId,
+      oddities: report.oddities,
+      charge: lines.map(({ meter, quantity, unitPrice }) => ({
+        meter,
+        quantity,
+        usd_per_million: formatUsd((unitPrice * 1000n) as Nanos),
+      })),
     },
   }
 }

@@ -35,23 +35,37 @@ export function budgetHeaders(views: readonly AccountView[], snapshot: Snapshot)
 
 function warningOf(view: AccountView): string | null {
   if (view.state === 'ok') return null
-  return `${view.usedPercent} % of "${safe(view.rule.name)}" used, resets ` +
+  return (
+    `${view.usedPercent} % of "${safe(view.rule.name)}" used, resets ` +
     toIso(view.account.period.end)
+  )
 }
 
 /** Header values are visible ASCII; a name may be anything. */
 export function safe(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').replaceAll('"', "'").slice(0, 128)
+  return text
+    .replace(/[^\x20-\x7e]/g, '?')
+    .replaceAll('"', "'")
+    .slice(0, 128)
 }
 
 const sentOn = new Set([
-  'accept', 'anthropic-beta', 'anthropic-version', 'anthropic-dangerous-direct-browser-access',
-  'openai-beta', 'user-agent', 'x-goog-api-client', 'traceparent', 'tracestate',
+  'accept',
+  'anthropic-beta',
+  'anthropic-version',
+  'anthropic-dangerous-direct-browser-access',
+  'openai-beta',
+  'user-agent',
+  'x-goog-api-client',
+  'traceparent',
+  'tracestate',
 ])
 
 /** Headers for the provider: an allow-list, our credential, and nothing about who asked. */
 export function upstreamHeaders(
-  headers: Readonly<Record<string, readonly string[]>>, provider: ProviderTarget, options: {
+  headers: Readonly<Record<string, readonly string[]>>,
+  provider: ProviderTarget,
+  options: {
     readonly dialect: 'openai' | 'anthropic' | 'google'
     readonly attemptId: string
     readonly bodyLength: number

@@ -18,7 +18,10 @@ export interface Traffic {
 
 /** Serves the data plane. Paths that are not its own are answered 404 and reach no provider. */
 export async function handleData(
-  desk: Desk, traffic: Traffic, request: IncomingMessage, response: ServerResponse,
+  desk: Desk,
+  traffic: Traffic,
+  request: IncomingMessage,
+  response: ServerResponse,
 ): Promise<void> {
   const headers = headersOf(request)
   const target = request.url ?? '/'
@@ -29,14 +32,18 @@ export async function handleData(
     refuse(desk.deps, dialectOf(dialect), client, refusal(desk, headers, code, message))
 
   switch (matched.kind) {
-    case 'bad_target': return no('invalid_request', 'This path is not in its plain form.')
+    case 'bad_target':
+      return no('invalid_request', 'This path is not in its plain form.')
     case 'credential_in_url':
       return no('invalid_key', 'A key in the URL ends up in logs: send it in a header.')
     case 'not_found':
       return no('not_found', `Bursar does not serve ${method} ${target.split('?')[0]}.`)
-    case 'models': return answerModels(desk, matched.dialect, headers, client)
-    case 'budget': return answerBudget(desk, headers, client)
-    case 'endpoint': break
+    case 'models':
+      return answerModels(desk, matched.dialect, headers, client)
+    case 'budget':
+      return answerBudget(desk, headers, client)
+    case 'endpoint':
+      break
   }
   const { endpoint } = matched
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.', endpoint.dialect)
@@ -67,7 +74,10 @@ export async function handleData(
 }
 
 function refusal(
-  desk: Desk, headers: ClientRequest['headers'], code: RefusalCode, message: string,
+  desk: Desk,
+  headers: ClientRequest['headers'],
+  code: RefusalCode,
+  message: string,
 ): Refusal {
   const frame = { callId: newCallId(desk.deps), codex: isCodex(headers) }
   const retryAfterMs = code === 'overloaded' ? 2000 : null
@@ -89,7 +99,8 @@ export function headersOf(request: IncomingMessage): ClientRequest['headers'] {
 }
 
 export function readBody(
-  request: IncomingMessage, bytesMax: number,
+  request: IncomingMessage,
+  bytesMax: number,
 ): Promise<Uint8Array | 'too_large' | 'gone'> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
@@ -120,7 +131,9 @@ export function clientOf(response: ServerResponse): Client {
     if (gone) for (const listener of listeners) listener()
   })
   return {
-    get gone() { return gone },
+    get gone() {
+      return gone
+    },
     start: (status, headers) => {
       if (!gone) response.writeHead(status, headers as Record<string, string>)
     },

@@ -25,7 +25,11 @@ export function credentialOf(headers: Headers): Result<string, IdentityProblem> 
   for (const name of credentialHeaders) {
     const values = headers[name] ?? []
     if (values.length > 1) {
-      return failed({ code: 'invalid_request', message: `Header ${name} is sent twice.`, param: name })
+      return failed({
+        code: 'invalid_request',
+        message: `Header ${name} is sent twice.`,
+        param: name,
+      })
     }
     const [value] = values
     if (value === undefined) continue
@@ -42,7 +46,8 @@ export function credentialOf(headers: Headers): Result<string, IdentityProblem> 
 }
 
 export function usableKey(
-  key: VirtualKey | null, now: Instant,
+  key: VirtualKey | null,
+  now: Instant,
 ): Result<VirtualKey, IdentityProblem> {
   // One answer for unknown, revoked and expired: a guess learns nothing.
   if (key === null || !isUsable(key, now)) {
@@ -59,10 +64,16 @@ const claimable = ['agent', 'environment', 'tenant', 'user'] as const
 
 /** The key's own values, narrowed by explicit claims, filled up by hints. */
 export function principalOf(
-  snapshot: Snapshot, key: VirtualKey, headers: HeaderClaims, body: BodyClaims,
+  snapshot: Snapshot,
+  key: VirtualKey,
+  headers: HeaderClaims,
+  body: BodyClaims,
 ): Result<Principal, IdentityProblem> {
   const values: Record<(typeof claimable)[number], string | null> = {
-    agent: key.agent, environment: key.environment, tenant: key.tenant, user: key.user,
+    agent: key.agent,
+    environment: key.environment,
+    tenant: key.tenant,
+    user: key.user,
   }
   for (const name of claimable) {
     const claimed = headers.explicit[name] ?? null
@@ -81,17 +92,26 @@ export function principalOf(
   const { environment } = values
   if (environment !== null && !knownEnvironment(snapshot, environment)) {
     return failed({
-      code: 'not_allowed', param: 'bursar-environment',
+      code: 'not_allowed',
+      param: 'bursar-environment',
       message: `Environment "${environment}" is not one of ${snapshot.environments.join(', ')}.`,
     })
   }
   const attribution: Attribution = {
-    organization: snapshot.organization, ...placed.value, environment, tenant: values.tenant,
-    user: values.user, key: key.name, model: null, provider: null,
+    organization: snapshot.organization,
+    ...placed.value,
+    environment,
+    tenant: values.tenant,
+    user: values.user,
+    key: key.name,
+    model: null,
+    provider: null,
   }
   const { explicit, hints } = headers
   return succeeded({
-    keyId: key.id, keyName: key.name, attribution,
+    keyId: key.id,
+    keyName: key.name,
+    attribution,
     conversation: explicit.conversation ?? hints.conversation ?? body.conversation,
     run: explicit.run ?? hints.run ?? null,
     parentRun: explicit.parentRun ?? null,
@@ -102,7 +122,8 @@ export function principalOf(
 
 function contradiction(name: string, claimed: string, pinned: string): IdentityProblem {
   return {
-    code: 'not_allowed', param: `bursar-${name}`,
+    code: 'not_allowed',
+    param: `bursar-${name}`,
     message: `This key is pinned to ${name} "${pinned}": it cannot call as "${claimed}".`,
   }
 }
@@ -115,7 +136,10 @@ type Placed = Pick<Attribution, 'business_unit' | 'team' | 'agent'>
 
 /** Where in the tree the agent stands. An agent of another team is not the key's to name. */
 function place(
-  snapshot: Snapshot, key: VirtualKey, agent: string | null, explicit: boolean,
+  snapshot: Snapshot,
+  key: VirtualKey,
+  agent: string | null,
+  explicit: boolean,
 ): Result<Placed, IdentityProblem> {
   const node = snapshot.tree.find(({ kind, name }) => kind === 'agent' && name === agent)
   const team = node?.team ?? key.team
@@ -130,7 +154,9 @@ function place(
     }
     const why = foreign ? `is not in team "${key.team}"` : 'is not in the config'
     return failed({
-      code: 'not_allowed', param: 'bursar-agent', message: `Agent "${agent}" ${why}.`,
+      code: 'not_allowed',
+      param: 'bursar-agent',
+      message: `Agent "${agent}" ${why}.`,
     })
   }
   return succeeded({ business_unit: businessUnit, team, agent })

@@ -32,28 +32,32 @@ const limits = {
 
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { handle } = options
-  const http1 = createHttp1({
-    maxHeaderSize: limits.maxHeaderSize, headersTimeout: limits.headersTimeout,
-    requestTimeout: limits.requestTimeout, keepAliveTimeout: limits.keepAliveTimeout,
-    noDelay: true, joinDuplicateHeaders: false, requireHostHeader: true,
-  }, handle)
+  const http1 = createHttp1(
+    {
+      maxHeaderSize: limits.maxHeaderSize,
+      headersTimeout: limits.headersTimeout,
+      requestTimeout: limits.requestTimeout,
+      keepAliveTimeout: limits.keepAliveTimeout,
+      noDelay: true,
+      joinDuplicateHeaders: false,
+      requireHostHeader: true,
+    },
+    handle,
+  )
   http1.maxHeadersCount = 200
   // It listens by our sniffer. Node sets up its time limits, and what `closeIdleConnections` needs,
   // when a server begins to listen.
   http1.emit('listening')
   // A socket is a socket whichever way it was asked to change: WebSockets are not metered.
-  http1.on('upgrade', (_request, socket: Socket) => {
-    const body = '{"error":{"message":"WebSocket is not served here: use HTTP.",' +
-      '"type":"invalid_request_error","code":"upgrade_required"}}'
-    socket.end(
-      `HTTP/1.1 426 Upgrade Required\r\ncontent-type: application/json\r\nupgrade: HTTP/1.1\r\n` +
-      `connection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
-  })
+  http1.on('upgrade', (_request, socket: Socket) => refuseUpgrade(socket))
   http1.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy()
-    const status = error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout' : '400 Bad Request'
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? '408 Request Timeout'
+          : '400 Bad Request'
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   })
   const http2 = createHttp2({ maxHeaderListPairs: 200 }, (request, response) => {
@@ -74,9 +78,20 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   })
   const { port } = server.address() as AddressInfo
   return {
-    host: options.host, port,
+    host: options.host,
+    port,
     close: (graceMs) => closeGently(server, http1, sockets, graceMs),
   }
+}
+
+function refuseUpgrade(socket: Socket): void {
+  const body =
+    '{"error":{"message":"WebSocket is not served here: use HTTP.",' +
+    '"type":"invalid_request_error","code":"upgrade_required"}}'
+  socket.end(
+    `HTTP/1.1 426 Upgrade Required\r\ncontent-type: application/json\r\nupgrade: HTTP/1.1\r\n` +
+      `connection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
 }
 
 /** Reads the first bytes and puts them back. A silent connection is closed as slow headers are. */
@@ -93,8 +108,10 @@ function sniff(socket: Socket, then: (isHttp2: boolean) => void): void {
 }
 
 async function closeGently(
-  server: ReturnType<typeof createServer>, http1: ReturnType<typeof createHttp1>,
-  sockets: ReadonlySet<Socket>, graceMs: number,
+  server: ReturnType<typeof createServer>,
+  http1: ReturnType<typeof createHttp1>,
+  sockets: ReadonlySet<Socket>,
+  graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   http1.closeIdleConnections()

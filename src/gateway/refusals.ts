@@ -17,32 +17,48 @@ export interface RefusalFrame {
 }
 
 export function plainRefusal(
-  frame: RefusalFrame, code: RefusalCode, message: string,
+  frame: RefusalFrame,
+  code: RefusalCode,
+  message: string,
   more: { param?: string | null; retryAfterMs?: number | null } = {},
 ): Refusal {
   const { param = null, retryAfterMs = null } = more
-  return { ...frame, code, message: `${message} (${frame.callId})`, param, retryAfterMs, budget: null }
+  return {
+    ...frame,
+    code,
+    message: `${message} (${frame.callId})`,
+    param,
+    retryAfterMs,
+    budget: null,
+  }
 }
 
 /** `jitter` in [0, 1) spreads the callers that were refused together. */
 export function ledgerRefusal(
-  frame: RefusalFrame, denied: Denied, snapshot: Snapshot, now: Instant, jitter: number,
+  frame: RefusalFrame,
+  denied: Denied,
+  snapshot: Snapshot,
+  now: Instant,
+  jitter: number,
 ): Refusal {
   const budget = refusedBudget(denied, snapshot)
   if (denied.status === 'throttled') {
     const waitMs = bounded(denied.retryAt - now + jitter * 1000)
-    const message = `Budget "${denied.rule.name}" is over its limit and slowed down: ` +
+    const message =
+      `Budget "${denied.rule.name}" is over its limit and slowed down: ` +
       `${usage(denied, snapshot)}. Please try again in ${Math.ceil(waitMs / 1000)}s.`
     return { ...plainRefusal(frame, 'budget_throttled', message, { retryAfterMs: waitMs }), budget }
   }
   const code = codeOf(denied)
   if (code === 'budget_held' || code === 'rate_limited') {
-    const untilMs = code === 'rate_limited' && denied.rule.unit !== 'concurrent'
-      ? denied.account.period.end - now : 1000
+    const untilMs =
+      code === 'rate_limited' && denied.rule.unit !== 'concurrent'
+        ? denied.account.period.end - now
+        : 1000
     const waitMs = bounded(untilMs + jitter * 1000)
-    const why = code === 'budget_held'
-      ? 'has no room while other calls are in flight' : 'is full'
-    const message = `${noun(denied.rule)} "${denied.rule.name}" ${why}: ` +
+    const why = code === 'budget_held' ? 'has no room while other calls are in flight' : 'is full'
+    const message =
+      `${noun(denied.rule)} "${denied.rule.name}" ${why}: ` +
       `${usage(denied, snapshot)}. Please try again in ${Math.ceil(waitMs / 1000)}s.`
     return { ...plainRefusal(frame, code, message, { retryAfterMs: waitMs }), budget }
   }
@@ -61,11 +77,14 @@ function stopMessage(denied: Exceeded, snapshot: Snapshot): string {
   const { rule, account } = denied
   const usedUp = account.posted + account.pending >= rule.amount
   const state = usedUp ? 'is used up' : 'has too little left for this call'
-  const remedy = rule.unit === 'usd'
-    ? `unless an override is approved: bursar override request --budget ${rule.id}`
-    : 'or ask for a higher quota'
-  return `${noun(rule)} "${rule.name}" ${state}: ${usage(denied, snapshot)}. ` +
+  const remedy =
+    rule.unit === 'usd'
+      ? `unless an override is approved: bursar override request --budget ${rule.id}`
+      : 'or ask for a higher quota'
+  return (
+    `${noun(rule)} "${rule.name}" ${state}: ${usage(denied, snapshot)}. ` +
     `New calls stop until ${toIso(account.period.end)} ${remedy}`
+  )
 }
 
 function noun({ unit }: BudgetRule): string {
@@ -79,10 +98,14 @@ function usage({ account, rule }: Denied, snapshot: Snapshot): string {
   if (rule.unit !== 'usd') return `${used} of ${rule.amount} ${rule.unit} (${percent})`
   switch (snapshot.policy.exposeAmounts) {
     case 'full':
-      return `${formatUsdShort(used as Nanos)} of ${formatUsdShort(rule.amount as Nanos)} ` +
+      return (
+        `${formatUsdShort(used as Nanos)} of ${formatUsdShort(rule.amount as Nanos)} ` +
         `(${percent}, stops at ${formatUsdShort((hardLimit(rule) ?? rule.amount) as Nanos)})`
-    case 'percent': return `${percent} used`
-    case 'none': return 'its limit is reached'
+      )
+    case 'percent':
+      return `${percent} used`
+    case 'none':
+      return 'its limit is reached'
   }
 }
 
@@ -90,7 +113,8 @@ function refusedBudget({ account, rule, ...denied }: Denied, snapshot: Snapshot)
   const show = snapshot.policy.exposeAmounts
   const final = denied.status === 'limit_exceeded' && !denied.held
   return {
-    id: rule.id, name: rule.name,
+    id: rule.id,
+    name: rule.name,
     state: final ? 'stopped' : stateOf(account, rule, noRelief),
     used: show === 'full' && rule.unit === 'usd' ? (account.posted as Nanos) : null,
     limit: show === 'full' && rule.unit === 'usd' ? (rule.amount as Nanos) : null,

@@ -1,9 +1,16 @@
-/** The three shapes of an answer: an error, one JSON document, a stream. Each ends the hold once. */
+/**
+ * The three shapes of an answer: an error, one JSON document, a stream. Each ends the hold once.
+ */
 import { formatUsd } from '#core/money.ts'
 import type { UpstreamFailure } from '#ports/upstream.ts'
 import { costOf, presumed } from './cost.ts'
 import {
-  answerFailure, endCosted, endVoid, isRetryable, observeFailure, servedHeaders,
+  answerFailure,
+  endCosted,
+  endVoid,
+  isRetryable,
+  observeFailure,
+  servedHeaders,
   type Underway,
 } from './underway.ts'
 
@@ -20,7 +27,11 @@ const errorBytesMax = 64 * 1024
 
 /** The provider's own refusal: not billed, passed through, marked as theirs. */
 export function relayError(underway: Underway, status: number, headers: Headers): Relay {
-  const { serving, attempt: { target }, final } = underway
+  const {
+    serving,
+    attempt: { target },
+    final,
+  } = underway
   const chunks: Uint8Array[] = []
   let length = 0
   const close = async (): Promise<void> => {
@@ -33,7 +44,8 @@ export function relayError(underway: Underway, status: number, headers: Headers)
       // A redirect is not followed: our credential would follow it.
       const shown = status >= 300 && status < 400 ? 502 : status
       client.start(shown, {
-        ...servedHeaders(underway, outcome, headers), 'bursar-origin': 'upstream',
+        ...servedHeaders(underway, outcome, headers),
+        'bursar-origin': 'upstream',
         'content-length': String(body.byteLength),
       })
       client.write(body)
@@ -62,7 +74,11 @@ function withoutSecret(body: Buffer, secret: string | undefined): Buffer {
 
 /** Read whole, settled, then answered: the headers say what it did cost. */
 export function relayJson(underway: Underway, status: number, headers: Headers): Relay {
-  const { serving, attempt, desk: { deps } } = underway
+  const {
+    serving,
+    attempt,
+    desk: { deps },
+  } = underway
   const { client } = serving
   const chunks: Uint8Array[] = []
   let length = 0
@@ -73,13 +89,15 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
       chunks.push(chunk)
     },
     ended: async () => {
-      const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
+      const body =
+        chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
       const report = serving.dialect.readUsage(serving.parsed, body)
       const costed = costOf(serving, attempt, report)
       const outcome = await endCosted(underway, costed, status)
       if (!client.gone) {
         client.start(status, {
-          ...servedHeaders(underway, outcome, headers), 'bursar-cost-usd': formatUsd(costed.cost),
+          ...servedHeaders(underway, outcome, headers),
+          'bursar-cost-usd': formatUsd(costed.cost),
           'content-length': String(body.byteLength),
         })
         client.write(body)
@@ -105,7 +123,8 @@ export function relayStream(underway: Underway, status: number, headers: Headers
   client.start(status, {
     ...servedHeaders(underway, held, passed),
     'bursar-cost-max-usd': formatUsd(attempt.hold.amount),
-    'cache-control': 'no-cache', 'x-accel-buffering': 'no',
+    'cache-control': 'no-cache',
+    'x-accel-buffering': 'no',
   })
   const send = (bytes: Uint8Array): void => {
     if (client.gone || bytes.byteLength === 0 || client.write(bytes)) return
@@ -119,7 +138,8 @@ export function relayStream(underway: Underway, status: number, headers: Headers
       send(rest)
       // A stream that ends politely before its last event was cut all the same.
       const costed = complete
-        ? costOf(serving, attempt, report) : presumed(attempt, 'the stream ended early', report)
+        ? costOf(serving, attempt, report)
+        : presumed(attempt, 'the stream ended early', report)
       await endCosted(underway, costed, status)
       if (!client.gone) {
         const said = { call: serving.id, cost_usd: formatUsd(costed.cost) }
@@ -140,4 +160,3 @@ export function relayStream(underway: Underway, status: number, headers: Headers
     },
   }
 }
-

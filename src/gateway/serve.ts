@@ -1,4 +1,6 @@
-/** A call's life: identify, quote, decide, hold, forward, meter, settle. Every path ends its hold. */
+/**
+ * A call's life: identify, quote, decide, hold, forward, meter, settle. Every path ends its hold.
+ */
 import { route, type Target } from '#core/decide.ts'
 import type { Refusal } from '#core/refusal.ts'
 import type { Attribution } from '#core/scope.ts'
@@ -26,18 +28,25 @@ export interface Desk extends AttemptDesk {
 
 /** Serves one request to a known endpoint. Resolves when nothing of the call is left to do. */
 export async function serveCall(
-  desk: Desk, endpoint: Endpoint, request: ClientRequest, client: Client,
+  desk: Desk,
+  endpoint: Endpoint,
+  request: ClientRequest,
+  client: Client,
 ): Promise<void> {
   const frame: RefusalFrame = {
-    callId: newCallId(desk.deps), codex: isCodex(request.headers),
+    callId: newCallId(desk.deps),
+    codex: isCodex(request.headers),
   }
   const opened = openCall(desk.deps, endpoint, request, client, frame)
   if (!opened.ok) return refuse(desk.deps, dialectOf(endpoint.dialect), client, opened.problem)
   const serving = opened.value
   const { parsed, snapshot, principal } = serving
   const routing = route(
-    snapshot, { model: parsed.model, dialect: endpoint.dialect, shape: parsed.shape },
-    principal.attribution, serving.at)
+    snapshot,
+    { model: parsed.model, dialect: endpoint.dialect, shape: parsed.shape },
+    principal.attribution,
+    serving.at,
+  )
   if (routing.kind === 'refused') {
     const { code, message, param } = routing
     return refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
@@ -46,9 +55,7 @@ export async function serveCall(
 }
 
 /** Targets in order, each with its retries; a try that provably cost nothing may be followed. */
-async function tryTargets(
-  desk: Desk, serving: Serving, targets: readonly Target[],
-): Promise<void> {
+async function tryTargets(desk: Desk, serving: Serving, targets: readonly Target[]): Promise<void> {
   const { deps, books, waiting } = desk
   const plan = targets
     .flatMap((target) => Array.from({ length: 1 + target.provider.retries }, () => target))
@@ -74,13 +81,18 @@ type Opened = Result<Serving, Refusal>
 
 /** Everything that needs no ledger: who calls, and what is asked. */
 function openCall(
-  deps: GatewayDeps, endpoint: Endpoint, request: ClientRequest, client: Client,
+  deps: GatewayDeps,
+  endpoint: Endpoint,
+  request: ClientRequest,
+  client: Client,
   frame: RefusalFrame,
 ): Opened {
   const at = deps.clock.now()
   const snapshot = deps.snapshot()
-  const no = ({ code, message, param }: IdentityProblem): Opened =>
-    ({ ok: false, problem: plainRefusal(frame, code, message, { param }) })
+  const no = ({ code, message, param }: IdentityProblem): Opened => ({
+    ok: false,
+    problem: plainRefusal(frame, code, message, { param }),
+  })
 
   const secret = credentialOf(request.headers)
   if (!secret.ok) return no(secret.problem)
@@ -99,28 +111,48 @@ function openCall(
   return {
     ok: true,
     value: {
-      id: frame.callId as Serving['id'], at, snapshot, request, client, dialect,
-      parsed: parsed.value, principal: principal.value, codex: frame.codex,
+      id: frame.callId as Serving['id'],
+      at,
+      snapshot,
+      request,
+      client,
+      dialect,
+      parsed: parsed.value,
+      principal: principal.value,
+      codex: frame.codex,
     },
   }
 }
 
 function refuseServing(
-  deps: GatewayDeps, serving: Serving, refusal: Refusal, outcome: Outcome | null = null,
+  deps: GatewayDeps,
+  serving: Serving,
+  refusal: Refusal,
+  outcome: Outcome | null = null,
 ): void {
   const { snapshot, principal, dialect, client } = serving
-  const views = outcome === null
-    ? [] : viewsOf(outcome.accounts, rulesOf(snapshot), outcome.overrides, deps.clock.now())
+  const views =
+    outcome === null
+      ? []
+      : viewsOf(outcome.accounts, rulesOf(snapshot), outcome.overrides, deps.clock.now())
   refuse(deps, dialect, client, refusal, budgetHeaders(views, snapshot), principal.attribution)
 }
 
 export function refuse(
-  deps: GatewayDeps, dialect: Serving['dialect'], client: Client, refusal: Refusal,
-  headers: Readonly<Record<string, string>> = {}, attribution: Attribution | null = null,
+  deps: GatewayDeps,
+  dialect: Serving['dialect'],
+  client: Client,
+  refusal: Refusal,
+  headers: Readonly<Record<string, string>> = {},
+  attribution: Attribution | null = null,
 ): void {
   const { code, callId, message } = refusal
   deps.observe({
-    kind: 'call_refused', call: callId, code, agent: attribution?.agent ?? null, message,
+    kind: 'call_refused',
+    call: callId,
+    code,
+    agent: attribution?.agent ?? null,
+    message,
   })
   if (client.gone) return
   const answer = dialect.refuse(refusal)

@@ -45,8 +45,10 @@ export function answerFailure({ desk, serving }: Underway, failure: UpstreamFail
   const { client, dialect, id, codex } = serving
   if (client.gone) return
   const code = failure.reason === 'timeout' ? 'upstream_timeout' : 'upstream_unreachable'
-  const message = failure.reason === 'timeout'
-    ? 'The provider did not answer in time.' : 'The provider could not be reached.'
+  const message =
+    failure.reason === 'timeout'
+      ? 'The provider did not answer in time.'
+      : 'The provider could not be reached.'
   const refusal = plainRefusal({ callId: id, codex }, code, message, { retryAfterMs: 2000 })
   const answer = dialect.refuse(refusal)
   desk.deps.observe({ kind: 'call_refused', call: id, code, agent: null, message })
@@ -56,46 +58,82 @@ export function answerFailure({ desk, serving }: Underway, failure: UpstreamFail
 }
 
 export async function endVoid(underway: Underway, reason: string): Promise<Outcome> {
-  const { desk: { books }, attempt: { hold }, serving } = underway
+  const {
+    desk: { books },
+    attempt: { hold },
+    serving,
+  } = underway
   return books.end({ kind: 'void', hold: hold.id, facts: { reason } }, serving.snapshot)
 }
 
 /** Settles at what is known, or at the most it can have been. Resolves when durable. */
 export async function endCosted(
-  underway: Underway, costed: Costed, status: number,
+  underway: Underway,
+  costed: Costed,
+  status: number,
 ): Promise<Outcome> {
-  const { desk: { deps, books }, attempt: { hold, target }, serving } = underway
+  const {
+    desk: { deps, books },
+    attempt: { hold, target },
+    serving,
+  } = underway
   const timing = timingOf(underway)
   if (costed.cost > hold.amount) {
     deps.observe({
-      kind: 'overage', call: serving.id, model: target.model, held: hold.amount, cost: costed.cost,
+      kind: 'overage',
+      call: serving.id,
+      model: target.model,
+      held: hold.amount,
+      cost: costed.cost,
     })
   }
   if (costed.oddities.length > 0) {
     const { oddities } = costed
     deps.observe({ kind: 'odd_usage', call: serving.id, model: target.model, oddities })
   }
-  const outcome = await books.end({
-    kind: 'settle', hold: hold.id, cost: costed.cost, tokens: costed.tokens, basis: costed.basis,
-    facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs },
-  }, serving.snapshot)
+  const outcome = await books.end(
+    {
+      kind: 'settle',
+      hold: hold.id,
+      cost: costed.cost,
+      tokens: costed.tokens,
+      basis: costed.basis,
+      facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs },
+    },
+    serving.snapshot,
+  )
   deps.observe({
-    kind: 'call_ended', call: serving.id, agent: serving.principal.attribution.agent,
-    model: target.model, provider: target.provider.name, status, cost: costed.cost,
-    basis: costed.basis, ...timing,
+    kind: 'call_ended',
+    call: serving.id,
+    agent: serving.principal.attribution.agent,
+    model: target.model,
+    provider: target.provider.name,
+    status,
+    cost: costed.cost,
+    basis: costed.basis,
+    ...timing,
   })
   return outcome
 }
 
 export function timingOf(underway: Underway): { ownMs: number; upstreamMs: number } {
-  const { desk: { deps }, serving, sentAt, firstByteAt } = underway
+  const {
+    desk: { deps },
+    serving,
+    sentAt,
+    firstByteAt,
+  } = underway
   const now = deps.clock.now()
   const upstreamMs = (firstByteAt ?? now) - sentAt
   return { upstreamMs, ownMs: Math.max(0, now - serving.at - upstreamMs) }
 }
 
 export function observeFailure(underway: Underway, status: number, reason: string): void {
-  const { desk: { deps }, serving, attempt: { target } } = underway
+  const {
+    desk: { deps },
+    serving,
+    attempt: { target },
+  } = underway
   const provider = target.provider.name
   deps.observe({ kind: 'attempt_failed', call: serving.id, provider, status, reason })
 }
@@ -104,9 +142,14 @@ export const isRetryable = (status: number): boolean => retryable.has(status)
 
 /** Everything we tell about a call that was served, before its body. */
 export function servedHeaders(
-  underway: Underway, outcome: Outcome, upstream: Readonly<Record<string, string>>,
+  underway: Underway,
+  outcome: Outcome,
+  upstream: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const { serving, attempt: { target, clampedTo } } = underway
+  const {
+    serving,
+    attempt: { target, clampedTo },
+  } = underway
   const { snapshot, id } = serving
   const now = underway.desk.deps.clock.now()
   const views = viewsOf(outcome.accounts, rulesOf(snapshot), outcome.overrides, now)

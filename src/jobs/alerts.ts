@@ -62,30 +62,45 @@ function notificationsOf(alert: Alert, { clock, notifiers }: AlertDeps): readonl
   return channelsOf(alert, senders.keys()).map((channel) => {
     const known = senders.has(channel)
     return {
-      alert: alert.id, channel, state: known ? 'waiting' : 'dead', attempts: 0, nextAt: now,
+      alert: alert.id,
+      channel,
+      state: known ? 'waiting' : 'dead',
+      attempts: 0,
+      nextAt: now,
       lastError: known ? null : `no sender for channel "${channel}" is configured`,
     }
   })
 }
 
 async function trySend(
-  deps: AlertDeps, alert: Alert, notification: Notification, now: Instant,
+  deps: AlertDeps,
+  alert: Alert,
+  notification: Notification,
+  now: Instant,
 ): Promise<Notification> {
   const attempts = notification.attempts + 1
   const sender = deps.notifiers().get(notification.channel)
-  const failure = sender === undefined
-    ? { reason: 'the channel is no longer configured', retryAfterMs: null }
-    : await sender.send(alert)
+  const failure =
+    sender === undefined
+      ? { reason: 'the channel is no longer configured', retryAfterMs: null }
+      : await sender.send(alert)
   if (failure === null) return { ...notification, attempts, state: 'delivered', lastError: null }
   const dead = attempts >= attemptsMax
   const { reason } = failure
   deps.observe({
-    kind: 'notification_failed', alert: alert.id, channel: notification.channel, reason, dead,
+    kind: 'notification_failed',
+    alert: alert.id,
+    channel: notification.channel,
+    reason,
+    dead,
   })
   const backoff = Math.min(waitMsMax, waitMsMin * 2 ** Math.min(attempts - 1, 10))
   const waitMs = Math.max(failure.retryAfterMs ?? 0, backoff * (0.75 + deps.chance.fraction() / 2))
   return {
-    ...notification, attempts, lastError: reason, state: dead ? 'dead' : 'waiting',
+    ...notification,
+    attempts,
+    lastError: reason,
+    state: dead ? 'dead' : 'waiting',
     nextAt: after(now, Math.ceil(waitMs)),
   }
 }

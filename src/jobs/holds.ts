@@ -23,8 +23,9 @@ export async function expireHolds(deps: ExpiryDeps, before: Instant): Promise<nu
   for (;;) {
     const overdue = await deps.store.overdue(before, batch)
     const now = deps.clock.now()
-    await Promise.all(overdue.map(({ id }) =>
-      deps.store.run({ kind: 'expire', hold: id }, now, deps.rules())))
+    await Promise.all(
+      overdue.map(({ id }) => deps.store.run({ kind: 'expire', hold: id }, now, deps.rules())),
+    )
     total += overdue.length
     if (overdue.length < batch) break
   }

@@ -15,11 +15,15 @@ export function webhookNotifier(target: WebhookTarget, clock: Clock): Notifier {
 }
 
 async function post(
-  { url, secret }: WebhookTarget, alert: Alert, seconds: number,
+  { url, secret }: WebhookTarget,
+  alert: Alert,
+  seconds: number,
 ): Promise<SendFailure | null> {
   const body = JSON.stringify(payloadOf(alert))
   const headers: Record<string, string> = {
-    'content-type': 'application/json', 'user-agent': 'bursar', 'webhook-id': alert.id,
+    'content-type': 'application/json',
+    'user-agent': 'bursar',
+    'webhook-id': alert.id,
     'webhook-timestamp': String(seconds),
   }
   if (secret !== null) {
@@ -27,7 +31,11 @@ async function post(
   }
   try {
     const answer = await request(url, {
-      method: 'POST', headers, body, headersTimeout: timeoutMs, bodyTimeout: timeoutMs,
+      method: 'POST',
+      headers,
+      body,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
     })
     await answer.body.dump()
     if (answer.statusCode >= 200 && answer.statusCode < 300) return null
@@ -57,10 +65,16 @@ export function payloadOf(alert: Alert): Record<string, unknown> {
     type: `budget.${alert.kind}`,
     timestamp: toIso(alert.at),
     data: {
-      alert: alert.id, budget: alert.budget, value: alert.value, unit: alert.unit,
-      threshold: alert.threshold, limit: show(alert.amount), posted: show(alert.posted),
+      alert: alert.id,
+      budget: alert.budget,
+      value: alert.value,
+      unit: alert.unit,
+      threshold: alert.threshold,
+      limit: show(alert.amount),
+      posted: show(alert.posted),
       used_percent: formatPercent(alert.posted, alert.amount),
-      actions: alert.actions.map(({ kind }) => kind), resets_at: toIso(alert.periodEnd),
+      actions: alert.actions.map(({ kind }) => kind),
+      resets_at: toIso(alert.periodEnd),
       hold: alert.hold,
       overage_usd: alert.kind === 'overage' ? formatUsd(alert.overage as Nanos) : null,
     },

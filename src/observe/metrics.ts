@@ -12,25 +12,39 @@ export function metricsObserver(openHolds: () => Promise<number>): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const calls = new Counter({
-    name: 'bursar_calls_total', help: 'Calls served, by model, provider, status and basis',
-    labelNames: ['model', 'provider', 'status', 'basis'], registers,
+    name: 'bursar_calls_total',
+    help: 'Calls served, by model, provider, status and basis',
+    labelNames: ['model', 'provider', 'status', 'basis'],
+    registers,
   })
   const cost = new Counter({
-    name: 'bursar_cost_usd_total', help: 'Posted cost in USD; the ledger is exact, this is not',
-    labelNames: ['model', 'provider'], registers,
+    name: 'bursar_cost_usd_total',
+    help: 'Posted cost in USD; the ledger is exact, this is not',
+    labelNames: ['model', 'provider'],
+    registers,
   })
   const refused = new Counter({
-    name: 'bursar_refused_total', help: 'Calls refused, by code', labelNames: ['code'], registers,
+    name: 'bursar_refused_total',
+    help: 'Calls refused, by code',
+    labelNames: ['code'],
+    registers,
   })
   const own = new Histogram({
-    name: 'bursar_own_seconds', help: 'Time a call spent in the gateway itself', registers,
+    name: 'bursar_own_seconds',
+    help: 'Time a call spent in the gateway itself',
+    registers,
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 15],
   })
   const events = new Counter({
-    name: 'bursar_events_total', help: 'Everything else, by kind', labelNames: ['kind'], registers,
+    name: 'bursar_events_total',
+    help: 'Everything else, by kind',
+    labelNames: ['kind'],
+    registers,
   })
   new Gauge({
-    name: 'bursar_open_holds', help: 'Holds pending in the ledger', registers,
+    name: 'bursar_open_holds',
+    help: 'Holds pending in the ledger',
+    registers,
     collect: async function () {
       this.set(await openHolds())
     },

@@ -4,7 +4,9 @@ export interface Client {
   /** False: wait for `onDrain` before writing more. */
   write(chunk: Uint8Array): boolean
   end(): void
-  /** The answer can no longer be completed: break the connection so that nobody takes it for whole. */
+  /**
+   * The answer can no longer be completed: break the connection so that nobody takes it for whole.
+   */
   destroy(): void
   onDrain(listener: () => void): void
   /** Called once when the caller hangs up before the answer is complete; at once if it has. */

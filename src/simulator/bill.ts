@@ -1,6 +1,7 @@
 /**
- * The provider's own books, kept apart from ours on purpose: it prices in its own words and with its
- * own arithmetic, so that a mistake in `core/charge.ts` shows as a difference and not as a match.
+ * The provider's own books, kept apart from ours on purpose: it prices in its own words and with
+ * its own arithmetic, so that a mistake in `core/charge.ts` shows as a difference and not as a
+ * match.
  */
 import type { PriceRow } from '#core/price-book.ts'
 
@@ -63,7 +64,9 @@ function priced(usage: Billable, row: PriceRow): bigint {
   for (const band of row.bands) if (prompt > band.abovePromptTokens) rates = band.rates
   const input = rates.input ?? 0n
   const fresh = BigInt(prompt - cached - written5m - written1h)
-  const picos = fresh * input + BigInt(cached) * (rates.cache_read ?? input) +
+  const picos =
+    fresh * input +
+    BigInt(cached) * (rates.cache_read ?? input) +
     BigInt(written5m) * (rates.cache_write_5m ?? input) +
     BigInt(written1h) * (rates.cache_write_1h ?? rates.cache_write_5m ?? input) +
     BigInt(completion) * (rates.output ?? 0n)

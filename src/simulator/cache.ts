@@ -21,8 +21,10 @@ export class PromptCache {
    * is read; the rest up to `upTo` parts is written.
    */
   look(
-    scope: string, parts: readonly { readonly text: string; readonly tokens: number }[],
-    upTo: number, lastsMs = 5 * minutes,
+    scope: string,
+    parts: readonly { readonly text: string; readonly tokens: number }[],
+    upTo: number,
+    lastsMs = 5 * minutes,
   ): Cached {
     const now = this.#now()
     let prefix = scope

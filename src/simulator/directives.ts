@@ -26,12 +26,25 @@ export interface Directives {
 }
 
 const none: Directives = {
-  tokens: null, input: null, chunks: null, delayMs: null, paceMs: null, status: null, times: null,
-  cutAfter: null, usageMissing: false, gzip: false, overbill: 0, reset: false, hang: false,
-  malformed: false, tier: null,
+  tokens: null,
+  input: null,
+  chunks: null,
+  delayMs: null,
+  paceMs: null,
+  status: null,
+  times: null,
+  cutAfter: null,
+  usageMissing: false,
+  gzip: false,
+  overbill: 0,
+  reset: false,
+  hang: false,
+  malformed: false,
+  tier: null,
 }
 
-const known = 'tokens, input, chunks, delay, pace, status, times, cut=after:N, usage=missing, ' +
+const known =
+  'tokens, input, chunks, delay, pace, status, times, cut=after:N, usage=missing, ' +
   'gzip=1, overbill, reset=1, hang=1, malformed=1, tier'
 
 export function parseDirectives(header: string | undefined): Result<Directives, string> {
@@ -49,8 +62,10 @@ export function parseDirectives(header: string | undefined): Result<Directives, 
 function applied(out: Directives, name: string, value: string): Directives | null {
   const number = /^\d{1,9}$/.test(value) ? Number(value) : null
   switch (name) {
-    case 'usage': return value === 'missing' ? { ...out, usageMissing: true } : null
-    case 'tier': return { ...out, tier: value }
+    case 'usage':
+      return value === 'missing' ? { ...out, usageMissing: true } : null
+    case 'tier':
+      return { ...out, tier: value }
     case 'cut': {
       const after = /^after:(\d{1,9})$/.exec(value)
       return after === null ? null : { ...out, cutAfter: Number(after[1]) }
@@ -58,19 +73,32 @@ function applied(out: Directives, name: string, value: string): Directives | nul
   }
   if (number === null) return null
   switch (name) {
-    case 'tokens': return { ...out, tokens: number }
-    case 'input': return { ...out, input: number }
-    case 'chunks': return { ...out, chunks: number }
-    case 'delay': return { ...out, delayMs: number }
-    case 'pace': return { ...out, paceMs: number }
-    case 'status': return number >= 300 && number <= 599 ? { ...out, status: number } : null
-    case 'times': return { ...out, times: number }
-    case 'overbill': return { ...out, overbill: number }
-    case 'gzip': return { ...out, gzip: number === 1 }
-    case 'reset': return { ...out, reset: number === 1 }
-    case 'hang': return { ...out, hang: number === 1 }
-    case 'malformed': return { ...out, malformed: number === 1 }
-    default: return null
+    case 'tokens':
+      return { ...out, tokens: number }
+    case 'input':
+      return { ...out, input: number }
+    case 'chunks':
+      return { ...out, chunks: number }
+    case 'delay':
+      return { ...out, delayMs: number }
+    case 'pace':
+      return { ...out, paceMs: number }
+    case 'status':
+      return number >= 300 && number <= 599 ? { ...out, status: number } : null
+    case 'times':
+      return { ...out, times: number }
+    case 'overbill':
+      return { ...out, overbill: number }
+    case 'gzip':
+      return { ...out, gzip: number === 1 }
+    case 'reset':
+      return { ...out, reset: number === 1 }
+    case 'hang':
+      return { ...out, hang: number === 1 }
+    case 'malformed':
+      return { ...out, malformed: number === 1 }
+    default:
+      return null
   }
 }
 

@@ -49,7 +49,9 @@ export function tokensOf(text: string): number {
 }
 
 export function planFor(
-  asked: Asked, row: PriceRow, directives: Directives,
+  asked: Asked,
+  row: PriceRow,
+  directives: Directives,
   around: {
     readonly seed: number
     readonly serial: number
@@ -61,27 +63,41 @@ export function planFor(
   const sizes = asked.parts.map(({ text }) => ({ text, tokens: tokensOf(text) }))
   const counted = sizes.reduce((sum, { tokens }) => sum + tokens, 0)
   const prompt = directives.input ?? counted
-  const chance = hashOf(`${around.seed}|${asked.model}|${asked.parts.map(({ text }) => text).join('|')}`)
+  const chance = hashOf(
+    `${around.seed}|${asked.model}|${asked.parts.map(({ text }) => text).join('|')}`,
+  )
   const wished = directives.tokens ?? 40 + (chance % 361)
   const cap = asked.cap ?? row.maxOutputTokens
   const made = row.maxOutputTokens === 0 ? 0 : Math.max(1, Math.min(wished, cap))
   const [wanted] = asked.tools
-  const tool = wanted === undefined ? null : {
-    id: `call_${chance.toString(36)}${around.serial.toString(36)}`, name: wanted.name,
-    arguments: JSON.stringify(argumentsFor(wanted.schema)),
-  }
-  const cached = directives.input === null && counted >= cacheLeast
-    ? cachedParts(asked, row, sizes, around) : { cached: 0, written5m: 0, written1h: 0 }
+  const tool =
+    wanted === undefined
+      ? null
+      : {
+          id: `call_${chance.toString(36)}${around.serial.toString(36)}`,
+          name: wanted.name,
+          arguments: JSON.stringify(argumentsFor(wanted.schema)),
+        }
+  const cached =
+    directives.input === null && counted >= cacheLeast
+      ? cachedParts(asked, row, sizes, around)
+      : { cached: 0, written5m: 0, written1h: 0 }
   const perChoice = tool === null ? made : Math.min(made, tokensOf(tool.arguments) + 12)
   return {
-    id: `${chance.toString(36)}${around.serial.toString(36)}`, model: asked.model, tool,
+    id: `${chance.toString(36)}${around.serial.toString(36)}`,
+    model: asked.model,
+    tool,
     usage: {
-      prompt, ...cached, completion: perChoice * asked.choices + directives.overbill,
+      prompt,
+      ...cached,
+      completion: perChoice * asked.choices + directives.overbill,
       tier: directives.tier ?? asked.tier,
     },
     words: wordsFor(chance, Math.min(perChoice, 20_000)),
-    cutShort: tool === null && wished > cap, chunks: directives.chunks ?? chunksFor(perChoice),
-    asked, directives,
+    cutShort: tool === null && wished > cap,
+    chunks: directives.chunks ?? chunksFor(perChoice),
+    asked,
+    directives,
   }
 }
 
@@ -92,7 +108,9 @@ function chunksFor(tokens: number): number {
 type CachedParts = Pick<Billable, 'cached' | 'written5m' | 'written1h'>
 
 function cachedParts(
-  asked: Asked, row: PriceRow, sizes: readonly { text: string; tokens: number }[],
+  asked: Asked,
+  row: PriceRow,
+  sizes: readonly { text: string; tokens: number }[],
   { cache, account, dialect }: { cache: PromptCache; account: string; dialect: string },
 ): CachedParts {
   const scope = `${account}|${asked.model}`
@@ -123,17 +141,23 @@ function valueFor(schema: unknown): unknown {
   if (Array.isArray(choices)) return choices[0]
   switch (String(Array.isArray(type) ? type[0] : type).toLowerCase()) {
     case 'number':
-    case 'integer': return 7
-    case 'boolean': return true
-    case 'array': return []
-    case 'object': return argumentsFor(schema)
-    default: return 'Berlin'
+    case 'integer':
+      return 7
+    case 'boolean':
+      return true
+    case 'array':
+      return []
+    case 'object':
+      return argumentsFor(schema)
+    default:
+      return 'Berlin'
   }
 }
 
 export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>) : {}
+    ? (value as Record<string, unknown>)
+    : {}
 }
 
 export function listOf(value: unknown): readonly unknown[] {
@@ -147,5 +171,7 @@ export function textOf(value: unknown): string {
   if (typeof value !== 'object' || value === null) return ''
   return Object.entries(value)
     .filter(([key]) => !['type', 'role', 'id', 'cache_control'].includes(key))
-    .map(([, inner]) => textOf(inner)).filter((text) => text !== '').join(' ')
+    .map(([, inner]) => textOf(inner))
+    .filter((text) => text !== '')
+    .join(' ')
 }

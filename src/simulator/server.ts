@@ -10,8 +10,15 @@ import { PromptCache } from './cache.ts'
 import { type Directives, isFault, parseDirectives } from './directives.ts'
 import { askedEmbed, askedGenerate, embedJson, generateChunks, generateJson } from './google.ts'
 import {
-  askedChat, askedEmbeddings, askedResponses, chatEvents, chatJson, embeddingsJson, event,
-  responsesEvents, responsesJson,
+  askedChat,
+  askedEmbeddings,
+  askedResponses,
+  chatEvents,
+  chatJson,
+  embeddingsJson,
+  event,
+  responsesEvents,
+  responsesJson,
 } from './openai.ts'
 import { type Asked, type Plan, planFor, tokensOf } from './plan.ts'
 import { hashOf } from './text.ts'
@@ -57,8 +64,11 @@ interface World {
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const now = options.now ?? Date.now
   const world: World = {
-    options: { ...options, now }, books: new Books(), cache: new PromptCache(now),
-    faults: new Map(), serial: 0,
+    options: { ...options, now },
+    books: new Books(),
+    cache: new PromptCache(now),
+    faults: new Map(),
+    serial: 0,
   }
   const server = createServer((request, response) => {
     receive(world, request, response).catch(() => response.destroy())
@@ -76,8 +86,11 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     world.serial = 0
   }
   return {
-    url: `http://${options.listen.host}:${port}`, bill: () => world.books.bill(),
-    requests: () => world.serial, reset, close: () => closed(server),
+    url: `http://${options.listen.host}:${port}`,
+    bill: () => world.books.bill(),
+    requests: () => world.serial,
+    reset,
+    close: () => closed(server),
   }
 }
 
@@ -89,7 +102,9 @@ function closed(server: Server): Promise<void> {
 }
 
 async function receive(
-  world: World, request: IncomingMessage, response: ServerResponse,
+  world: World,
+  request: IncomingMessage,
+  response: ServerResponse,
 ): Promise<void> {
   const { method = 'GET', url = '/' } = request
   const [path = '/'] = url.split('?')
@@ -126,7 +141,8 @@ function countTokens(path: string, body: Body): Body | null {
   }
   const gemini = /\/models\/(.+):countTokens$/.exec(path)
   return gemini === null
-    ? null : { totalTokens: sizeOf(askedGenerate(body, gemini[1] ?? '', false)) }
+    ? null
+    : { totalTokens: sizeOf(askedGenerate(body, gemini[1] ?? '', false)) }
 }
 
 function sizeOf({ parts }: Asked): number {
@@ -139,19 +155,26 @@ function operationOf(path: string, url: string, body: Body): Operation | null {
   }
   if (path.endsWith('/responses')) {
     return {
-      dialect: 'openai', asked: askedResponses(body), json: (plan) => responsesJson(plan),
+      dialect: 'openai',
+      asked: askedResponses(body),
+      json: (plan) => responsesJson(plan),
       events: responsesEvents,
     }
   }
   if (path.endsWith('/embeddings')) {
     return {
-      dialect: 'openai', asked: askedEmbeddings(body), events: null,
+      dialect: 'openai',
+      asked: askedEmbeddings(body),
+      events: null,
       json: (plan) => embeddingsJson(plan, body),
     }
   }
   if (path.endsWith('/messages')) {
     return {
-      dialect: 'anthropic', asked: askedMessages(body), json: messagesJson, events: messagesEvents,
+      dialect: 'anthropic',
+      asked: askedMessages(body),
+      json: messagesJson,
+      events: messagesEvents,
     }
   }
   const gemini = /\/models\/(.+):(\w+)$/.exec(path)
@@ -162,28 +185,38 @@ function geminiOf(model: string, verb: string, url: string, body: Body): Operati
   switch (verb) {
     case 'generateContent':
       return {
-        dialect: 'google', asked: askedGenerate(body, model, false), json: generateJson,
+        dialect: 'google',
+        asked: askedGenerate(body, model, false),
+        json: generateJson,
         events: null,
       }
     case 'streamGenerateContent': {
       const sse = url.includes('alt=sse')
       return {
-        dialect: 'google', asked: askedGenerate(body, model, sse), json: generateChunks,
+        dialect: 'google',
+        asked: askedGenerate(body, model, sse),
+        json: generateChunks,
         events: (plan) => generateChunks(plan).map((chunk) => event(chunk)),
       }
     }
     case 'embedContent':
     case 'batchEmbedContents':
       return {
-        dialect: 'google', asked: askedEmbed(body, model), events: null,
+        dialect: 'google',
+        asked: askedEmbed(body, model),
+        events: null,
         json: (plan) => embedJson(plan, verb === 'batchEmbedContents'),
       }
-    default: return null
+    default:
+      return null
   }
 }
 
 async function answer(
-  world: World, request: IncomingMessage, response: ServerResponse, operation: Operation,
+  world: World,
+  request: IncomingMessage,
+  response: ServerResponse,
+  operation: Operation,
 ): Promise<void> {
   const { asked, dialect } = operation
   const { priceBook, seed = 1, now = Date.now, delayMs = 20 } = world.options
@@ -204,7 +237,10 @@ async function answer(
     return send(response, status, errorBody(dialect, status, 'the simulator was asked to fail'))
   }
   const plan = planFor(asked, row, directives, {
-    seed, serial: world.serial, cache: world.cache, dialect,
+    seed,
+    serial: world.serial,
+    cache: world.cache,
+    dialect,
     account: String(hashOf(String(request.headers.authorization ?? request.headers['x-api-key']))),
   })
   charge(world, request, plan, row, dialect)
@@ -213,14 +249,25 @@ async function answer(
 
 /** From here on it is billed, whoever hangs up. */
 function charge(
-  world: World, request: IncomingMessage, plan: Plan, row: PriceRow, dialect: DialectName,
+  world: World,
+  request: IncomingMessage,
+  plan: Plan,
+  row: PriceRow,
+  dialect: DialectName,
 ): void {
   const id = request.headers['x-client-request-id']
   const at = new Date((world.options.now ?? Date.now)()).toISOString()
-  world.books.add({
-    id: plan.id, client_request_id: typeof id === 'string' ? id : null, dialect,
-    model: plan.model, usage: plan.usage, at,
-  }, row)
+  world.books.add(
+    {
+      id: plan.id,
+      client_request_id: typeof id === 'string' ? id : null,
+      dialect,
+      model: plan.model,
+      usage: plan.usage,
+      at,
+    },
+    row,
+  )
 }
 
 /** The first `times` requests of one kind fail; then they succeed. */
@@ -230,12 +277,20 @@ function dueFaults(world: World, directives: Directives, slot: string): Directiv
   world.faults.set(slot, happened + 1)
   if (happened < directives.times) return directives
   return {
-    ...directives, status: null, reset: false, hang: false, malformed: false, cutAfter: null,
+    ...directives,
+    status: null,
+    reset: false,
+    hang: false,
+    malformed: false,
+    cutAfter: null,
   }
 }
 
 async function deliver(
-  world: World, response: ServerResponse, plan: Plan, operation: Operation,
+  world: World,
+  response: ServerResponse,
+  plan: Plan,
+  operation: Operation,
 ): Promise<void> {
   const { directives } = plan
   const { events } = operation
@@ -243,7 +298,10 @@ async function deliver(
     const text = JSON.stringify(operation.json(plan))
     const body = directives.malformed ? text.slice(0, text.length / 2) : text
     if (directives.cutAfter !== null) {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length * 2 })
+      response.writeHead(200, {
+        'content-type': 'application/json',
+        'content-length': body.length * 2,
+      })
       response.write(body.slice(0, 20))
       await sleep(5)
       return void response.destroy()
@@ -280,7 +338,8 @@ function send(response: ServerResponse, status: number, value: unknown): void {
 function sendText(response: ServerResponse, status: number, text: string, gzip: boolean): void {
   const body = gzip ? gzipSync(text) : Buffer.from(text)
   response.writeHead(status, {
-    'content-type': 'application/json', 'content-length': body.byteLength,
+    'content-type': 'application/json',
+    'content-length': body.byteLength,
     ...(gzip ? { 'content-encoding': 'gzip' } : {}),
   })
   response.end(body)
@@ -291,10 +350,11 @@ function errorBody(dialect: DialectName, status: number, message: string): unkno
     case 'openai':
       return { error: { message, type: 'server_error', code: String(status), param: null } }
     case 'anthropic': {
-      const type = status === 529 ? 'overloaded_error' : status === 429
-        ? 'rate_limit_error' : 'api_error'
+      const type =
+        status === 529 ? 'overloaded_error' : status === 429 ? 'rate_limit_error' : 'api_error'
       return { type: 'error', error: { type, message }, request_id: null }
     }
-    case 'google': return { error: { code: status, message, status: 'UNAVAILABLE' } }
+    case 'google':
+      return { error: { code: status, message, status: 'UNAVAILABLE' } }
   }
 }

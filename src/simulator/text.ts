@@ -1,9 +1,10 @@
 /** Words that are the same for the same seed, model and prompt. */
-const words = ('the a of to and in is that for it as was with be by on not he his but at are this have ' +
+const words = (
+  'the a of to and in is that for it as was with be by on not he his but at are this have ' +
   'from or had an they which one you were all her she there would their we him been has when who ' +
   'will no more if out so up said what its about than into them can only other time new some could ' +
-  'these two may first then do any like my now over such our man me even most made after also well')
-  .split(' ')
+  'these two may first then do any like my now over such our man me even most made after also well'
+).split(' ')
 
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5

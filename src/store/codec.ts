@@ -32,7 +32,8 @@ export function accountFromRow(row: AccountRow): Account {
     value: row.value,
     unit: row.unit as LimitUnit,
     period: {
-      start: instant(Number(row.period_start)), end: instant(Number(row.period_end)),
+      start: instant(Number(row.period_start)),
+      end: instant(Number(row.period_end)),
     },
     amount: row.amount,
     posted: row.posted,
@@ -87,8 +88,12 @@ export function holdFromRow(row: HoldRow, numbers: Numbers): Hold {
 
 /** `number:unit:amount:posted` a line, comma-separated; posted is empty while pending. */
 export function textFromLines(lines: readonly HoldLine[], numbers: Numbers): string {
-  return lines.map(({ account, unit, amount, posted }) =>
-    `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`).join(',')
+  return lines
+    .map(
+      ({ account, unit, amount, posted }) =>
+        `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`,
+    )
+    .join(',')
 }
 
 function linesFromText(text: string, numbers: Numbers): readonly HoldLine[] {
@@ -131,8 +136,9 @@ export function entryFromRow(row: EntryRow, numbers: Numbers): LedgerEntry & { s
 
 /** `number:posted:pending` a line. */
 export function textFromEntryLines(lines: readonly EntryLine[], numbers: Numbers): string {
-  return lines.map(({ account, posted, pending }) =>
-    `${numbers.numberOf(account)}:${posted}:${pending}`).join(',')
+  return lines
+    .map(({ account, posted, pending }) => `${numbers.numberOf(account)}:${posted}:${pending}`)
+    .join(',')
 }
 
 function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {
@@ -141,7 +147,9 @@ function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[
     const [number, posted, pending] = part.split(':')
     assert(number !== undefined && posted !== undefined && pending !== undefined, `line "${part}"`)
     return {
-      account: numbers.keyOf(BigInt(number)), posted: BigInt(posted), pending: BigInt(pending),
+      account: numbers.keyOf(BigInt(number)),
+      posted: BigInt(posted),
+      pending: BigInt(pending),
     }
   })
 }

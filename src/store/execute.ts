@@ -1,6 +1,6 @@
 /**
- * What every store does with a command: load the rows it names, ask the one pure rule, write what it
- * says. No store has a rule of its own, so no two can disagree on one.
+ * What every store does with a command: load the rows it names, ask the one pure rule, write what
+ * it says. No store has a rule of its own, so no two can disagree on one.
  */
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
@@ -57,7 +57,9 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
  * that they are counted again should they come back.
  */
 export function adoptRules(
-  rows: Rows, rules: readonly BudgetRule[], now: Instant,
+  rows: Rows,
+  rules: readonly BudgetRule[],
+  now: Instant,
 ): readonly Alert[] {
   const known = rows.knownRules()
   const alerts: Alert[] = []

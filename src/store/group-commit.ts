@@ -1,6 +1,7 @@
 /**
- * Many writes, one transaction, one fsync. Work that arrives in one turn of the event loop, or while
- * a commit is under way, shares the next transaction; nothing is acknowledged before it is durable.
+ * Many writes, one transaction, one fsync. Work that arrives in one turn of the event loop, or
+ * while a commit is under way, shares the next transaction; nothing is acknowledged before it is
+ * durable.
  */
 import { StoreUnavailable } from '#ports/store.ts'
 

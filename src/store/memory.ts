@@ -63,7 +63,8 @@ export class MemoryStore implements Store {
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
-    return this.#entries.slice(after, after + limit)
+    return this.#entries
+      .slice(after, after + limit)
       .map((entry, i) => ({ ...entry, seq: after + i + 1 }))
   }
 

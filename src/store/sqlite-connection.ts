@@ -35,15 +35,18 @@ export function openConnection(path: string): Statements {
     accountByNo: prepare('select * from account where no = ?'),
     insertAccount: prepare(
       `insert into account (key, budget, value, unit, period_start, period_end, amount, posted,
-       pending, fired, throttle, recent) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+       pending, fired, throttle, recent) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
     updateAccount: prepare(
       `update account set amount = ?, posted = ?, pending = ?, fired = ?, throttle = ?, recent = ?
-       where no = ?`),
+       where no = ?`,
+    ),
     hold: prepare('select * from hold where id = ?'),
     addHold: prepare('insert into hold values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     updateHold: prepare(
       `update hold set state = ?, ended_at = ?, tokens = ?, cost = ?, basis = ?, lines = ?,
-       facts = ? where id = ?`),
+       facts = ? where id = ?`,
+    ),
     insertEntry: prepare('insert into entry values (null, ?, ?, ?, ?, ?, ?, ?)'),
     insertAlert: prepare('insert or ignore into alert (id, at, json) values (?, ?, ?)'),
   }
@@ -65,7 +68,9 @@ export function lock(path: string): Lock {
     db.close()
     throw new Error(
       `another Bursar is using ${path.replace(/[^/]+$/, '')}: stop it or choose another ` +
-        'folder with --data', { cause: error })
+        'folder with --data',
+      { cause: error },
+    )
   }
   return { release: () => db.close() }
 }

@@ -1,4 +1,6 @@
-/** Rows of the open transaction, with the hot ones kept in memory: there is one writer, this one. */
+/**
+ * Rows of the open transaction, with the hot ones kept in memory: there is one writer, this one.
+ */
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import type { Hold, LedgerEntry } from '#core/journal.ts'
@@ -7,8 +9,15 @@ import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
 import type { BudgetId, HoldId } from '#lib/id.ts'
 import {
-  accountFromRow, type AccountRow, fromJson, holdFromRow, type HoldRow, type Numbers,
-  textFromEntryLines, textFromLines, toJson,
+  accountFromRow,
+  type AccountRow,
+  fromJson,
+  holdFromRow,
+  type HoldRow,
+  type Numbers,
+  textFromEntryLines,
+  textFromLines,
+  toJson,
 } from './codec.ts'
 import type { Rows } from './execute.ts'
 import type { Statements } from './sqlite-connection.ts'
@@ -52,7 +61,8 @@ export class SqliteRows implements Rows, Numbers {
   accountsAt(at: Instant, budget: BudgetId | null): readonly Account[] {
     const statement = this.#statements.db.prepare(
       `select * from account where period_start <= ?1 and ?1 < period_end
-       and (?2 is null or budget = ?2) order by key`)
+       and (?2 is null or budget = ?2) order by key`,
+    )
     statement.setReadBigInts(true)
     return (statement.all(at, budget) as unknown as AccountRow[]).map(accountFromRow)
   }
@@ -65,8 +75,19 @@ export class SqliteRows implements Rows, Numbers {
     const kept = this.#kept(key)
     if (kept === null) {
       const { lastInsertRowid } = this.#statements.insertAccount.run(
-        key, budget, value, unit, period.start, period.end, amount, posted, pending, fired,
-        throttle, recent)
+        key,
+        budget,
+        value,
+        unit,
+        period.start,
+        period.end,
+        amount,
+        posted,
+        pending,
+        fired,
+        throttle,
+        recent,
+      )
       this.#keep(BigInt(lastInsertRowid), account)
       return
     }
@@ -89,16 +110,35 @@ export class SqliteRows implements Rows, Numbers {
 
   addHold(hold: Hold): void {
     this.#statements.addHold.run(
-      hold.id, hold.call, hold.state, hold.madeAt, hold.expiresAt, hold.endedAt, hold.amount,
-      hold.outputCap, hold.tokens, hold.cost, hold.basis, textFromLines(hold.lines, this),
-      JSON.stringify(hold.attribution), JSON.stringify(hold.facts))
+      hold.id,
+      hold.call,
+      hold.state,
+      hold.madeAt,
+      hold.expiresAt,
+      hold.endedAt,
+      hold.amount,
+      hold.outputCap,
+      hold.tokens,
+      hold.cost,
+      hold.basis,
+      textFromLines(hold.lines, this),
+      JSON.stringify(hold.attribution),
+      JSON.stringify(hold.facts),
+    )
     if (this.#pending.size < holdsKept) this.#pending.set(hold.id, hold)
   }
 
   updateHold(hold: Hold): void {
     this.#statements.updateHold.run(
-      hold.state, hold.endedAt, hold.tokens, hold.cost, hold.basis,
-      textFromLines(hold.lines, this), JSON.stringify(hold.facts), hold.id)
+      hold.state,
+      hold.endedAt,
+      hold.tokens,
+      hold.cost,
+      hold.basis,
+      textFromLines(hold.lines, this),
+      JSON.stringify(hold.facts),
+      hold.id,
+    )
     if (hold.state !== 'pending') this.#pending.delete(hold.id)
     else if (this.#pending.has(hold.id)) this.#pending.set(hold.id, hold)
   }
@@ -106,7 +146,14 @@ export class SqliteRows implements Rows, Numbers {
   addEntry(entry: LedgerEntry): void {
     const { kind, hold, at, lines, overage, reason, author } = entry
     this.#statements.insertEntry.run(
-      kind, hold, at, textFromEntryLines(lines, this), overage, reason, author)
+      kind,
+      hold,
+      at,
+      textFromEntryLines(lines, this),
+      overage,
+      reason,
+      author,
+    )
   }
 
   addAlert(alert: Alert): void {
@@ -114,11 +161,14 @@ export class SqliteRows implements Rows, Numbers {
   }
 
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
-    this.#overrides ??= this.#statements.db.prepare('select json from override').all()
+    this.#overrides ??= this.#statements.db
+      .prepare('select json from override')
+      .all()
       .map(({ json }) => fromJson(String(json)) as Override)
       .filter(({ state }) => state === 'approved')
     return this.#overrides.length === 0
-      ? [] : this.#overrides.filter(({ budget }) => budgets.has(budget))
+      ? []
+      : this.#overrides.filter(({ budget }) => budgets.has(budget))
   }
 
   holdsMadeSince(at: Instant): Iterable<Hold> {

@@ -1,4 +1,6 @@
-/** Forward-only. A step that has shipped is never edited; a newer file is refused, not guessed at. */
+/**
+ * Forward-only. A step that has shipped is never edited; a newer file is refused, not guessed at.
+ */
 import type { DatabaseSync } from 'node:sqlite'
 
 const migrations: readonly string[] = [
@@ -59,7 +61,8 @@ export function migrate(db: DatabaseSync): void {
   if (version > migrations.length) {
     throw new Error(
       `the ledger was written by a newer Bursar (schema ${version}, this one knows ` +
-        `${migrations.length}): install that version or restore a backup`)
+        `${migrations.length}): install that version or restore a backup`,
+    )
   }
   migrations.slice(version).forEach((sql, i) => {
     db.exec('begin immediate')

@@ -38,11 +38,14 @@ export class SqliteStore implements Store {
     this.#lock = path === ':memory:' ? null : lock(`${path}.lock`)
     this.#statements = openConnection(path)
     this.#rows = new SqliteRows(this.#statements)
-    this.#commits = new GroupCommit({
-      begin: () => this.#begin(),
-      commit: () => this.#statements.db.exec('commit'),
-      rollback: () => this.#rollback(),
-    }, onCommit)
+    this.#commits = new GroupCommit(
+      {
+        begin: () => this.#begin(),
+        commit: () => this.#statements.db.exec('commit'),
+        rollback: () => this.#rollback(),
+      },
+      onCommit,
+    )
   }
 
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome> {
@@ -80,7 +83,10 @@ export class SqliteStore implements Store {
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
     return this.#holds(
-      `where state = 'pending' and expires_at <= ? order by expires_at, id limit ?`, now, limit)
+      `where state = 'pending' and expires_at <= ? order by expires_at, id limit ?`,
+      now,
+      limit,
+    )
   }
 
   async openHolds(): Promise<number> {
@@ -93,13 +99,19 @@ export class SqliteStore implements Store {
       const { db } = this.#statements
       if (change.kind === 'put_key') {
         const { id, hash } = change.key
-        db.prepare('insert or replace into virtual_key values (?, ?, ?)')
-          .run(id, hash, toJson(change.key))
+        db.prepare('insert or replace into virtual_key values (?, ?, ?)').run(
+          id,
+          hash,
+          toJson(change.key),
+        )
       }
       if (change.kind === 'put_override') {
         const { id, budget } = change.override
-        db.prepare('insert or replace into override values (?, ?, ?)')
-          .run(id, budget, toJson(change.override))
+        db.prepare('insert or replace into override values (?, ?, ?)').run(
+          id,
+          budget,
+          toJson(change.override),
+        )
         this.#rows.forgetOverrides()
       }
       db.prepare('insert into audit values (null, ?, ?, ?)').run(audit.id, audit.at, toJson(audit))
@@ -135,8 +147,7 @@ export class SqliteStore implements Store {
   }
 
   async unrouted(limit: number): Promise<readonly Alert[]> {
-    return this.#json<Alert>(
-      'select json from alert where routed = 0 order by seq limit ?', limit)
+    return this.#json<Alert>('select json from alert where routed = 0 order by seq limit ?', limit)
   }
 
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
@@ -149,8 +160,10 @@ export class SqliteStore implements Store {
   async due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]> {
     return this.#all(
       `select n.*, a.json from notification n join alert a on a.id = n.alert
-       where n.state = 'waiting' and n.next_at <= ? order by n.next_at limit ?`, now, limit)
-      .map((row) => ({ ...notificationFromRow(row), of: fromJson(String(row.json)) as Alert }))
+       where n.state = 'waiting' and n.next_at <= ? order by n.next_at limit ?`,
+      now,
+      limit,
+    ).map((row) => ({ ...notificationFromRow(row), of: fromJson(String(row.json)) as Alert }))
   }
 
   saveNotification(notification: Notification): Promise<void> {
@@ -158,8 +171,9 @@ export class SqliteStore implements Store {
   }
 
   async notifications(limit: number): Promise<readonly Notification[]> {
-    return this.#all('select * from notification order by rowid desc limit ?', limit)
-      .map(notificationFromRow)
+    return this.#all('select * from notification order by rowid desc limit ?', limit).map(
+      notificationFromRow,
+    )
   }
 
   async close(): Promise<void> {
@@ -201,7 +215,8 @@ export class SqliteStore implements Store {
   }
 
   #saveNotification({ alert, channel, state, attempts, nextAt, lastError }: Notification): void {
-    this.#statements.db.prepare('insert or replace into notification values (?, ?, ?, ?, ?, ?)')
+    this.#statements.db
+      .prepare('insert or replace into notification values (?, ?, ?, ?, ?, ?)')
       .run(alert, channel, state, attempts, nextAt, lastError)
   }
 

@@ -11,7 +11,9 @@ export interface NamedText {
 export function readConfigFiles(path: string): readonly NamedText[] {
   if (!existsSync(path)) throw new Error(`there is no config at ${path}`)
   if (!statSync(path).isDirectory()) return [{ name: path, text: readFileSync(path, 'utf8') }]
-  const names = readdirSync(path).filter((name) => /\.ya?ml$/.test(name)).sort()
+  const names = readdirSync(path)
+    .filter((name) => /\.ya?ml$/.test(name))
+    .sort()
   if (names.length === 0) throw new Error(`there is no .yaml file in the folder ${path}`)
   return names.map((name) => {
     const file = join(path, name)

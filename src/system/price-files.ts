@@ -9,7 +9,9 @@ let loaded: PriceBook | null = null
 /** Throws with file and line when a file is not good: nothing may run on half a price book. */
 export function loadPriceBook(): PriceBook {
   if (loaded !== null) return loaded
-  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort()
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
     .map((name) => ({ name: `prices/${name}`, text: readFileSync(new URL(name, folder), 'utf8') }))
   const parsed = parsePriceBook(files)
   if (!parsed.ok) {

@@ -22,7 +22,9 @@ export function hashKey(pepper: string, secret: string): string {
   return createHmac('sha256', pepper).update(secret).digest('hex')
 }
 
-/** `vk_` + 43 random characters (256 bits) + 6 of checksum: a mistyped key never reaches the store. */
+/**
+ * `vk_` + 43 random characters (256 bits) + 6 of checksum: a mistyped key never reaches the store.
+ */
 export function newKeySecret(chance: Chance): string {
   const body = chance.token(43)
   return `vk_${body}${checksum(body)}`

@@ -4,7 +4,11 @@
  */
 import { Agent, type Dispatcher } from 'undici'
 import type {
-  Upstream, UpstreamExchange, UpstreamFailure, UpstreamListener, UpstreamRequest,
+  Upstream,
+  UpstreamExchange,
+  UpstreamFailure,
+  UpstreamListener,
+  UpstreamRequest,
 } from '#ports/upstream.ts'
 
 export interface UndiciOptions {
@@ -30,10 +34,18 @@ export class UndiciUpstream implements Upstream {
   send(request: UpstreamRequest, listener: UpstreamListener): UpstreamExchange {
     const exchange = new Exchange(request, listener)
     const { origin, path, headers, body, timeouts } = request
-    this.#agent.dispatch({
-      origin, path, method: 'POST', headers, body,
-      headersTimeout: timeouts.firstByteMs, bodyTimeout: timeouts.idleMs,
-    }, exchange)
+    this.#agent.dispatch(
+      {
+        origin,
+        path,
+        method: 'POST',
+        headers,
+        body,
+        headersTimeout: timeouts.firstByteMs,
+        bodyTimeout: timeouts.idleMs,
+      },
+      exchange,
+    )
     return exchange
   }
 
@@ -75,7 +87,8 @@ class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController, status: number,
+    controller: Dispatcher.DispatchController,
+    status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
     // Early hints and 100-continue are not the answer.

@@ -11,7 +11,9 @@ export function readMessagesUsage(body: Uint8Array): UsageReport {
 export function anthropicReport(message: Reported | null): UsageReport {
   if (message === null) return noReport
   const about = {
-    ...noReport, model: stringOr(message.model), responseId: stringOr(message.id),
+    ...noReport,
+    model: stringOr(message.model),
+    responseId: stringOr(message.id),
   }
   const usage = reported(message.usage)
   return usage === null ? about : { ...about, ...usageOf(usage) }
@@ -22,25 +24,32 @@ type Parts = Pick<UsageReport, 'usage' | 'tier' | 'geo' | 'others' | 'oddities'>
 function usageOf(usage: Reported): Parts {
   const oddities: string[] = []
   const iterations = Array.isArray(usage.iterations)
-    ? usage.iterations.map(reported).filter((one) => one !== null) : []
+    ? usage.iterations.map(reported).filter((one) => one !== null)
+    : []
   const main = iterations.filter(({ type }) => type !== 'advisor_message')
-  const own = main.length > 0
-    ? sum(main.map((one) => countsOf(one, oddities))) : countsOf(usage, oddities)
-  const others = iterations.filter(({ type }) => type === 'advisor_message').flatMap((one) => {
-    const counts = countsOf(one, oddities)
-    const model = stringOr(one.model)
-    if (counts === null || model === null) {
-      oddities.push('an advisor iteration without its model or tokens')
-      return []
-    }
-    return [{ model, usage: { counts, reasoningTokens: 0 } }]
-  })
+  const own =
+    main.length > 0 ? sum(main.map((one) => countsOf(one, oddities))) : countsOf(usage, oddities)
+  const others = iterations
+    .filter(({ type }) => type === 'advisor_message')
+    .flatMap((one) => {
+      const counts = countsOf(one, oddities)
+      const model = stringOr(one.model)
+      if (counts === null || model === null) {
+        oddities.push('an advisor iteration without its model or tokens')
+        return []
+      }
+      return [{ model, usage: { counts, reasoningTokens: 0 } }]
+    })
   const searches = tally(reported(usage.server_tool_use)?.web_search_requests) ?? 0
   const thinking = tally(reported(usage.output_tokens_details)?.thinking_tokens) ?? 0
-  const counted: Usage | null = own === null
-    ? null : { counts: { ...own, web_search: searches }, reasoningTokens: thinking }
+  const counted: Usage | null =
+    own === null ? null : { counts: { ...own, web_search: searches }, reasoningTokens: thinking }
   return {
-    usage: counted, tier: tierOf(usage), geo: geoOf(usage), others, oddities,
+    usage: counted,
+    tier: tierOf(usage),
+    geo: geoOf(usage),
+    others,
+    oddities,
   }
 }
 
@@ -63,7 +72,10 @@ function countsOf(usage: Reported, oddities: string[]): Counts | null {
   if (excess < 0) oddities.push('cache writes by time are more than their total')
   // Later turns of a server tool write without saying for how long: five minutes is the default.
   return {
-    input, output, cache_read: read, cache_write_5m: fiveMinutes + Math.max(0, excess),
+    input,
+    output,
+    cache_read: read,
+    cache_write_5m: fiveMinutes + Math.max(0, excess),
     cache_write_1h: hour,
   }
 }
@@ -124,6 +136,8 @@ export function meterMessages(): StreamMeter {
 }
 
 function merged(before: Record<string, unknown>, now: Reported | null): Record<string, unknown> {
-  const said = Object.entries(now ?? {}).filter(([, value]) => value !== null && value !== undefined)
+  const said = Object.entries(now ?? {}).filter(
+    ([, value]) => value !== null && value !== undefined,
+  )
   return { ...before, ...Object.fromEntries(said) }
 }

@@ -4,8 +4,19 @@ import type { CallShape } from '#core/quote.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { Endpoint, Forwarded, ParsedCall, Rewrite, WireProblem } from './dialect.ts'
 import {
-  invalid, isList, isObject, likelyTokens, onlyKnown, opening, readCap, readModel, readStream,
-  textBytesOf, textOr, unbounded, visitObjects,
+  invalid,
+  isList,
+  isObject,
+  likelyTokens,
+  onlyKnown,
+  opening,
+  readCap,
+  readModel,
+  readStream,
+  textBytesOf,
+  textOr,
+  unbounded,
+  visitObjects,
 } from './fields.ts'
 import { objectOf } from './claims.ts'
 import { type Json, type JsonObject, scanJson } from './json-scan.ts'
@@ -13,15 +24,39 @@ import { countOf, promptParts } from './media.ts'
 import { firstUserText, forwarded, rescan } from './openai-chat.ts'
 
 const known: ReadonlySet<string> = new Set([
-  'model', 'messages', 'system', 'max_tokens', 'stream', 'temperature', 'top_p', 'top_k',
-  'stop_sequences', 'metadata', 'tools', 'tool_choice', 'thinking', 'service_tier',
-  'cache_control', 'output_config', 'output_format', 'inference_geo', 'speed', 'context_management',
-  'container', 'mcp_servers', 'fallbacks', 'betas', 'anthropic_version', 'billing_policy',
-  'user_profile_id', 'diagnostics',
+  'model',
+  'messages',
+  'system',
+  'max_tokens',
+  'stream',
+  'temperature',
+  'top_p',
+  'top_k',
+  'stop_sequences',
+  'metadata',
+  'tools',
+  'tool_choice',
+  'thinking',
+  'service_tier',
+  'cache_control',
+  'output_config',
+  'output_format',
+  'inference_geo',
+  'speed',
+  'context_management',
+  'container',
+  'mcp_servers',
+  'fallbacks',
+  'betas',
+  'anthropic_version',
+  'billing_policy',
+  'user_profile_id',
+  'diagnostics',
 ])
 
 export function parseMessages(
-  endpoint: Endpoint, bytes: Uint8Array,
+  endpoint: Endpoint,
+  bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
   const scanned = scanJson(bytes)
   if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
@@ -39,20 +74,35 @@ export function parseMessages(
   if (!tools.ok) return tools
   const messages = isList(body.messages) ? body.messages : []
   const parts = promptParts(body, bytes.byteLength, {
-    messages: messages.length + 1, tools: countOf(body.tools), toolOverhead: 1024, hidden: false,
+    messages: messages.length + 1,
+    tools: countOf(body.tools),
+    toolOverhead: 1024,
+    hidden: false,
   })
-  const text = textBytesOf(messages) + textBytesOf(body.system ?? null) +
-    textBytesOf(body.tools ?? null) * 2
+  const text =
+    textBytesOf(messages) + textBytesOf(body.system ?? null) + textBytesOf(body.tools ?? null) * 2
   const free = endpoint.operation === 'count_tokens'
   return succeeded({
-    endpoint, model: model.value, stream: stream.value && !free, body: bytes, usageAsked: true,
-    opening: opening(firstUserText(messages)), claims: claimsOf(body),
+    endpoint,
+    model: model.value,
+    stream: stream.value && !free,
+    body: bytes,
+    usageAsked: true,
+    opening: opening(firstUserText(messages)),
+    claims: claimsOf(body),
     shape: {
       ...parts,
-      textTokensExpected: likelyTokens(text) + 4 * messages.length + (countOf(body.tools) > 0 ? 400 : 0),
-      outputCap: free ? 0 : cap.value, thinkingOutsideCap: 0, choices: 1,
-      cacheWrite: cacheWriteOf(body), tiers: tiersOf(body), geo: textOr(body.inference_geo),
-      tools: tools.value, audioOutput: false, imageOutput: false,
+      textTokensExpected:
+        likelyTokens(text) + 4 * messages.length + (countOf(body.tools) > 0 ? 400 : 0),
+      outputCap: free ? 0 : cap.value,
+      thinkingOutsideCap: 0,
+      choices: 1,
+      cacheWrite: cacheWriteOf(body),
+      tiers: tiersOf(body),
+      geo: textOr(body.inference_geo),
+      tools: tools.value,
+      audioOutput: false,
+      imageOutput: false,
     },
   })
 }
@@ -70,7 +120,10 @@ function refusal(body: JsonObject): WireProblem | null {
   }
   const management = body.context_management
   if (isObject(management) && JSON.stringify(management).includes('compact')) {
-    return unbounded('context_management', 'Compaction is billed beside the call: it is not bounded.')
+    return unbounded(
+      'context_management',
+      'Compaction is billed beside the call: it is not bounded.',
+    )
   }
   if (![undefined, null, 'auto', 'standard_only'].includes(body.service_tier as null)) {
     return unbounded('service_tier', 'This service_tier has no known price.')
@@ -92,7 +145,8 @@ function claimsOf({ metadata }: JsonObject): ParsedCall['claims'] {
   const inner = objectOf(id)
   return {
     user: textOr(inner.account_uuid ?? null) ?? textOr(inner.device_id ?? null) ?? textOr(id),
-    conversation: textOr(inner.session_id ?? null), tags: {},
+    conversation: textOr(inner.session_id ?? null),
+    tags: {},
   }
 }
 
@@ -109,7 +163,8 @@ function cacheWriteOf(body: JsonObject): CallShape['cacheWrite'] {
 
 /** Server tools run at the provider; each names its version in its type. */
 const serverTools: readonly (readonly [prefix: string, meter: 'web_search' | null])[] = [
-  ['web_search_', 'web_search'], ['web_fetch_', null],
+  ['web_search_', 'web_search'],
+  ['web_fetch_', null],
 ]
 
 /** Run by the caller, though Anthropic defines them. */
@@ -132,8 +187,12 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
     const uses = readCap(`tools[${i}].max_uses`, tool.max_uses)
     if (!uses.ok) return uses
     if (uses.value === null) {
-      return failed(unbounded(`tools[${i}].max_uses`,
-        `Tool "${type}" runs at the provider: send max_uses to bound it.`))
+      return failed(
+        unbounded(
+          `tools[${i}].max_uses`,
+          `Tool "${type}" runs at the provider: send max_uses to bound it.`,
+        ),
+      )
     }
     // A fetch has no fee of its own; its result is input, which `maxUses` bounds all the same.
     found.push({ meter: server[1] ?? 'input', maxUses: uses.value })
@@ -152,8 +211,10 @@ export function rewriteMessages(call: ParsedCall, { model, outputCap }: Rewrite)
     const { thinking } = scanned.value
     const budget = isObject(thinking) ? thinking.budget_tokens : null
     if (isObject(thinking) && typeof budget === 'number' && budget >= outputCap) {
-      changes.set('thinking', outputCap > 1024
-        ? { ...thinking, budget_tokens: outputCap - 1 } : { type: 'disabled' })
+      changes.set(
+        'thinking',
+        outputCap > 1024 ? { ...thinking, budget_tokens: outputCap - 1 } : { type: 'disabled' },
+      )
     }
   }
   return forwarded(call, scanned, changes)

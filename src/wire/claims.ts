@@ -3,7 +3,14 @@ import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { WireProblem } from './dialect.ts'
 
 export type ClaimName =
-  'agent' | 'environment' | 'tenant' | 'user' | 'conversation' | 'run' | 'parentRun' | 'outcome'
+  | 'agent'
+  | 'environment'
+  | 'tenant'
+  | 'user'
+  | 'conversation'
+  | 'run'
+  | 'parentRun'
+  | 'outcome'
 type Claims = Readonly<Partial<Record<ClaimName, string>>>
 
 export interface HeaderClaims {
@@ -17,10 +24,17 @@ export interface HeaderClaims {
 type Headers = Readonly<Record<string, readonly string[]>>
 
 const ours: Readonly<Record<string, ClaimName>> = {
-  'bursar-agent': 'agent', 'bursar-environment': 'environment', 'bursar-tenant': 'tenant',
-  'bursar-user': 'user', 'bursar-conversation': 'conversation', 'bursar-run': 'run',
-  'bursar-run-id': 'run', 'bursar-parent-run': 'parentRun', 'bursar-parent-run-id': 'parentRun',
-  'bursar-outcome': 'outcome', 'bursar-outcome-id': 'outcome',
+  'bursar-agent': 'agent',
+  'bursar-environment': 'environment',
+  'bursar-tenant': 'tenant',
+  'bursar-user': 'user',
+  'bursar-conversation': 'conversation',
+  'bursar-run': 'run',
+  'bursar-run-id': 'run',
+  'bursar-parent-run': 'parentRun',
+  'bursar-parent-run-id': 'parentRun',
+  'bursar-outcome': 'outcome',
+  'bursar-outcome-id': 'outcome',
 }
 
 /** First that is present wins. */
@@ -45,7 +59,8 @@ export function readHeaderClaims(headers: Headers): Result<HeaderClaims, WirePro
     if (values === undefined) continue
     const [value = ''] = values
     if (values.length > 1) return failed(problem(name, 'is sent twice'))
-    if (!isValue(value)) return failed(problem(name, `is not 1 to ${valueMax} printable characters`))
+    if (!isValue(value))
+      return failed(problem(name, `is not 1 to ${valueMax} printable characters`))
     if (explicit[claim] !== undefined && explicit[claim] !== value) {
       return failed(problem(name, 'contradicts its other spelling'))
     }
@@ -69,7 +84,10 @@ function readTags(values: readonly string[]): Result<Record<string, string>, Wir
   if (values.length > 1) return failed(problem(name, 'is sent twice'))
   const [text = ''] = values
   const tags: Record<string, string> = Object.create(null)
-  for (const part of text.split(',').map((one) => one.trim()).filter((one) => one !== '')) {
+  for (const part of text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')) {
     const at = part.indexOf('=')
     const key = part.slice(0, at).trim()
     const value = part.slice(at + 1).trim()
@@ -80,7 +98,8 @@ function readTags(values: readonly string[]): Result<Record<string, string>, Wir
     tags[key] = value
   }
   return Object.keys(tags).length <= tagsMax
-    ? succeeded(tags) : failed(problem(name, `has more than ${tagsMax} tags`))
+    ? succeeded(tags)
+    : failed(problem(name, `has more than ${tagsMax} tags`))
 }
 
 function hintsOf(headers: Headers): Claims {
@@ -99,12 +118,15 @@ function hintsOf(headers: Headers): Claims {
 
 /** W3C baggage: `k=v;properties, k=v`. */
 function baggageOf(text: string): ReadonlyMap<string, string> {
-  const pairs = text.slice(0, 8192).split(',').flatMap((part) => {
-    const [pair = ''] = part.split(';')
-    const at = pair.indexOf('=')
-    if (at <= 0) return []
-    return [[pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())] as const]
-  })
+  const pairs = text
+    .slice(0, 8192)
+    .split(',')
+    .flatMap((part) => {
+      const [pair = ''] = part.split(';')
+      const at = pair.indexOf('=')
+      if (at <= 0) return []
+      return [[pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())] as const]
+    })
   return new Map(pairs)
 }
 
@@ -122,8 +144,11 @@ export function objectOf(text: string | undefined): Readonly<Record<string, stri
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value !== 'object' || value === null) return {}
-    return Object.fromEntries(Object.entries(value).filter(
-      (entry): entry is [string, string] => typeof entry[1] === 'string'))
+    return Object.fromEntries(
+      Object.entries(value).filter(
+        (entry): entry is [string, string] => typeof entry[1] === 'string',
+      ),
+    )
   } catch {
     return {}
   }

@@ -74,7 +74,9 @@ export interface Forwarded {
   readonly body: Uint8Array
 }
 
-/** Reads a stream as it passes. `push` returns what the client gets now, never later than needed. */
+/**
+ * Reads a stream as it passes. `push` returns what the client gets now, never later than needed.
+ */
 export interface StreamMeter {
   push(chunk: Uint8Array): Uint8Array
   /** Bytes still held back (an event cut short), and what was learnt. Call once, at the end. */

@@ -8,7 +8,10 @@ import { meterGenerate, readGenerateUsage } from './google-usage.ts'
 import { meterChat, parseChat, readChatUsage, rewriteChat } from './openai-chat.ts'
 import { parseEmbeddings, readEmbeddingsUsage, rewriteEmbeddings } from './openai-embeddings.ts'
 import {
-  meterResponses, parseResponses, readResponsesUsage, rewriteResponses,
+  meterResponses,
+  parseResponses,
+  readResponsesUsage,
+  rewriteResponses,
 } from './openai-responses.ts'
 import { refusalAnswer } from './refusals.ts'
 
@@ -16,32 +19,42 @@ const openai: Dialect = {
   name: 'openai',
   parse: (endpoint, body) => {
     switch (endpoint.operation) {
-      case 'responses': return parseResponses(endpoint, body)
-      case 'embeddings': return parseEmbeddings(endpoint, body)
-      default: return parseChat(endpoint, body)
+      case 'responses':
+        return parseResponses(endpoint, body)
+      case 'embeddings':
+        return parseEmbeddings(endpoint, body)
+      default:
+        return parseChat(endpoint, body)
     }
   },
   rewrite: (call, changes) => {
     switch (call.endpoint.operation) {
-      case 'responses': return rewriteResponses(call, changes)
-      case 'embeddings': return rewriteEmbeddings(call, changes)
-      default: return rewriteChat(call, changes)
+      case 'responses':
+        return rewriteResponses(call, changes)
+      case 'embeddings':
+        return rewriteEmbeddings(call, changes)
+      default:
+        return rewriteChat(call, changes)
     }
   },
   readUsage: (call, body) => {
     switch (call.endpoint.operation) {
-      case 'responses': return readResponsesUsage(body)
-      case 'embeddings': return readEmbeddingsUsage(body)
-      default: return readChatUsage(body)
+      case 'responses':
+        return readResponsesUsage(body)
+      case 'embeddings':
+        return readEmbeddingsUsage(body)
+      default:
+        return readChatUsage(body)
     }
   },
   meterStream: (call) =>
     call.endpoint.operation === 'responses' ? meterResponses() : meterChat(call),
   refuse: (refusal) => refusalAnswer('openai', refusal),
-  listModels: (models) => JSON.stringify({
-    object: 'list',
-    data: models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'bursar' })),
-  }),
+  listModels: (models) =>
+    JSON.stringify({
+      object: 'list',
+      data: models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'bursar' })),
+    }),
 }
 
 const anthropic: Dialect = {
@@ -51,11 +64,18 @@ const anthropic: Dialect = {
   readUsage: (_call, body) => readMessagesUsage(body),
   meterStream: () => meterMessages(),
   refuse: (refusal) => refusalAnswer('anthropic', refusal),
-  listModels: (models) => JSON.stringify({
-    data: models.map((id) => (
-      { type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' })),
-    has_more: false, first_id: models[0] ?? null, last_id: models.at(-1) ?? null,
-  }),
+  listModels: (models) =>
+    JSON.stringify({
+      data: models.map((id) => ({
+        type: 'model',
+        id,
+        display_name: id,
+        created_at: '1970-01-01T00:00:00Z',
+      })),
+      has_more: false,
+      first_id: models[0] ?? null,
+      last_id: models.at(-1) ?? null,
+    }),
 }
 
 const google: Dialect = {
@@ -66,16 +86,21 @@ const google: Dialect = {
   readUsage: (_call, body) => readGenerateUsage(body),
   meterStream: () => meterGenerate(),
   refuse: (refusal) => refusalAnswer('google', refusal),
-  listModels: (models) => JSON.stringify({
-    models: models.map((id) => ({ name: `models/${id}`, displayName: id })),
-  }),
+  listModels: (models) =>
+    JSON.stringify({
+      models: models.map((id) => ({ name: `models/${id}`, displayName: id })),
+    }),
 }
 
 export function dialectOf(name: DialectName): Dialect {
   switch (name) {
-    case 'openai': return openai
-    case 'anthropic': return anthropic
-    case 'google': return google
-    default: return unreachable(name)
+    case 'openai':
+      return openai
+    case 'anthropic':
+      return anthropic
+    case 'google':
+      return google
+    default:
+      return unreachable(name)
   }
 }

@@ -26,7 +26,8 @@ export function onlyKnown(body: JsonObject, known: ReadonlySet<string>): WirePro
   const stranger = Object.keys(body).find((name) => !known.has(name))
   if (stranger === undefined) return null
   return {
-    code: 'not_allowed', param: stranger.slice(0, 100),
+    code: 'not_allowed',
+    param: stranger.slice(0, 100),
     message: `Field "${stranger.slice(0, 100)}" is not one that Bursar knows how to bound.`,
   }
 }
@@ -47,8 +48,13 @@ export function readStream(value: Json | undefined): Read<boolean> {
 /** A count of tokens; absent or null is null. */
 export function readCap(name: string, value: Json | undefined, least = 1): Read<number | null> {
   if (value === undefined || value === null) return succeeded(null)
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least
-    && value <= 100_000_000) return succeeded(value)
+  if (
+    typeof value === 'number' &&
+    Number.isSafeInteger(value) &&
+    value >= least &&
+    value <= 100_000_000
+  )
+    return succeeded(value)
   return failed(invalid(name, `${name} must be a whole number of at least ${least}.`))
 }
 
@@ -80,8 +86,11 @@ export function visitObjects(value: Json, visit: (object: JsonObject) => void): 
 /** Tags from a metadata object: short strings only. */
 export function tagsOf(value: Json | undefined): Readonly<Record<string, string>> {
   if (!isObject(value)) return {}
-  return Object.fromEntries(Object.entries(value).slice(0, 32).filter(
-    (entry): entry is [string, string] => textOr(entry[1]) !== null))
+  return Object.fromEntries(
+    Object.entries(value)
+      .slice(0, 32)
+      .filter((entry): entry is [string, string] => textOr(entry[1]) !== null),
+  )
 }
 
 export function opening(text: string): string {
@@ -117,7 +126,8 @@ export type Reported = { readonly [key: string]: unknown }
 
 export function reported(value: unknown): Reported | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Reported) : null
+    ? (value as Reported)
+    : null
 }
 
 export function parseAnswer(bytes: Uint8Array): unknown {

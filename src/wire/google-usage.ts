@@ -15,7 +15,9 @@ export function readGenerateUsage(body: Uint8Array): UsageReport {
 export function googleReport(answer: Reported | null): UsageReport {
   if (answer === null) return noReport
   const about = {
-    ...noReport, model: stringOr(answer.modelVersion), responseId: stringOr(answer.responseId),
+    ...noReport,
+    model: stringOr(answer.modelVersion),
+    responseId: stringOr(answer.responseId),
   }
   const usage = reported(answer.usageMetadata)
   if (usage === null) return about
@@ -37,7 +39,9 @@ export function googleReport(answer: Reported | null): UsageReport {
   // Where the total says more than the parts, somebody was billed for it.
   const missing = Math.max(0, total - prompt - tool - candidates - thoughts)
   return {
-    ...about, oddities, tier: tierOf(usage, answer),
+    ...about,
+    oddities,
+    tier: tierOf(usage, answer),
     usage: {
       counts: { ...counts, ...searches(answer), output: (counts.output ?? 0) + missing },
       reasoningTokens: thoughts,
@@ -46,7 +50,8 @@ export function googleReport(answer: Reported | null): UsageReport {
 }
 
 function countsOf(
-  usage: Reported, { prompt, candidates }: { prompt: number; candidates: number },
+  usage: Reported,
+  { prompt, candidates }: { prompt: number; candidates: number },
   oddities: string[],
 ): Partial<Record<Meter, number>> {
   const cached = tally(usage.cachedContentTokenCount ?? 0) ?? 0
@@ -63,9 +68,13 @@ function countsOf(
   const fresh = prompt - cached - freshAudio - freshImage
   if (fresh < 0) oddities.push('more is cached than was sent')
   return {
-    input: Math.max(0, fresh) + tool, cache_read: Math.max(0, cached - audioCached),
-    audio_input: freshAudio, audio_cache_read: audioCached, image_input: freshImage,
-    output: Math.max(0, candidates - audioOut - imageOut) + thoughts, audio_output: audioOut,
+    input: Math.max(0, fresh) + tool,
+    cache_read: Math.max(0, cached - audioCached),
+    audio_input: freshAudio,
+    audio_cache_read: audioCached,
+    image_input: freshImage,
+    output: Math.max(0, candidates - audioOut - imageOut) + thoughts,
+    audio_output: audioOut,
     image_output: imageOut,
   }
 }
@@ -81,47 +90,60 @@ function modality(details: unknown, name: string): number {
 function tierOf(usage: Reported, answer: Reported): string | null {
   const said = stringOr(usage.trafficType) ?? stringOr(answer.serviceTier)
   switch (said?.toLowerCase()) {
-    case undefined: return null
+    case undefined:
+      return null
     case 'on_demand':
     case 'standard':
     case 'unspecified':
-    case 'traffic_type_unspecified': return 'standard'
+    case 'traffic_type_unspecified':
+      return 'standard'
     case 'on_demand_priority':
-    case 'priority': return 'priority'
+    case 'priority':
+      return 'priority'
     case 'on_demand_flex':
     case 'on_demand_offpeak':
-    case 'flex': return 'flex'
+    case 'flex':
+      return 'flex'
     // Paid for by the hour: what it costs at the margin is nothing, what it costs is on the bill.
-    case 'provisioned_throughput': return 'standard'
-    default: return String(said)
+    case 'provisioned_throughput':
+      return 'standard'
+    default:
+      return String(said)
   }
 }
 
 /** Gemini 3 bills each query; Gemini 2.5 a grounded prompt, however many queries it took. */
 function searches(answer: Reported): Partial<Record<Meter, number>> {
   const candidates = Array.isArray(answer.candidates) ? answer.candidates : []
-  const queries = new Set(candidates.flatMap((one) => {
-    const asked = reported(reported(one)?.groundingMetadata)?.webSearchQueries
-    return Array.isArray(asked) ? asked.map(String) : []
-  }))
+  const queries = new Set(
+    candidates.flatMap((one) => {
+      const asked = reported(reported(one)?.groundingMetadata)?.webSearchQueries
+      return Array.isArray(asked) ? asked.map(String) : []
+    }),
+  )
   if (queries.size === 0) return {}
   return stringOr(answer.modelVersion)?.startsWith('gemini-2') === true
-    ? { grounded_prompt: 1 } : { grounding_query: queries.size }
+    ? { grounded_prompt: 1 }
+    : { grounding_query: queries.size }
 }
 
 /** Chunks carry totals, not differences: the last that counts anything stands. */
 function mergedChunk(
-  before: Record<string, unknown> | null, chunk: Reported,
+  before: Record<string, unknown> | null,
+  chunk: Reported,
 ): Record<string, unknown> {
   const usage = reported(chunk.usageMetadata)
   const counts = usage !== null && (tally(usage.totalTokenCount) ?? 0) > 0
   const grounded = JSON.stringify(chunk.candidates ?? null).includes('webSearchQueries')
   return {
-    ...before, modelVersion: chunk.modelVersion ?? before?.modelVersion,
+    ...before,
+    modelVersion: chunk.modelVersion ?? before?.modelVersion,
     responseId: chunk.responseId ?? before?.responseId,
     candidates: grounded ? chunk.candidates : before?.candidates,
-    usageMetadata: counts || usage?.promptTokenCount !== undefined && before?.usageMetadata === undefined
-      ? usage : before?.usageMetadata,
+    usageMetadata:
+      counts || (usage?.promptTokenCount !== undefined && before?.usageMetadata === undefined)
+        ? usage
+        : before?.usageMetadata,
   }
 }
 

@@ -4,25 +4,56 @@ import type { CallShape } from '#core/quote.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { Endpoint, Forwarded, ParsedCall, Rewrite, WireProblem } from './dialect.ts'
 import {
-  invalid, isList, isObject, likelyTokens, onlyKnown, opening, readCap, readChoices, readModel,
-  tagsOf, textBytesOf, unbounded,
+  invalid,
+  isList,
+  isObject,
+  likelyTokens,
+  onlyKnown,
+  opening,
+  readCap,
+  readChoices,
+  readModel,
+  tagsOf,
+  textBytesOf,
+  unbounded,
 } from './fields.ts'
 import { type Json, type JsonObject, scanJson } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { forwarded, rescan } from './openai-chat.ts'
 
 const known: ReadonlySet<string> = new Set([
-  'contents', 'systemInstruction', 'system_instruction', 'generationConfig', 'generation_config',
-  'safetySettings', 'safety_settings', 'tools', 'toolConfig', 'tool_config', 'cachedContent',
-  'cached_content', 'labels', 'model', 'serviceTier', 'service_tier', 'generateContentRequest',
+  'contents',
+  'systemInstruction',
+  'system_instruction',
+  'generationConfig',
+  'generation_config',
+  'safetySettings',
+  'safety_settings',
+  'tools',
+  'toolConfig',
+  'tool_config',
+  'cachedContent',
+  'cached_content',
+  'labels',
+  'model',
+  'serviceTier',
+  'service_tier',
+  'generateContentRequest',
   'store',
 ])
 const embedKnown: ReadonlySet<string> = new Set([
-  'content', 'taskType', 'title', 'outputDimensionality', 'model', 'requests', 'embedContentConfig',
+  'content',
+  'taskType',
+  'title',
+  'outputDimensionality',
+  'model',
+  'requests',
+  'embedContentConfig',
 ])
 
 export function parseGenerate(
-  endpoint: Endpoint, bytes: Uint8Array,
+  endpoint: Endpoint,
+  bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
   const scanned = scanJson(bytes)
   if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
@@ -38,21 +69,34 @@ export function parseGenerate(
   if (!tools.ok) return tools
   const contents = isList(body.contents) ? body.contents : []
   const parts = promptParts(body, bytes.byteLength, {
-    messages: contents.length + 1, tools: countOf(body.tools), toolOverhead: 1024,
+    messages: contents.length + 1,
+    tools: countOf(body.tools),
+    toolOverhead: 1024,
     hidden: typeof (body.cachedContent ?? body.cached_content) === 'string',
   })
-  const text = textBytesOf(contents) + textBytesOf(body.tools ?? null) * 2 +
+  const text =
+    textBytesOf(contents) +
+    textBytesOf(body.tools ?? null) * 2 +
     textBytesOf(body.systemInstruction ?? body.system_instruction ?? null)
   return succeeded({
-    endpoint, model: model.value, stream: endpoint.pathStream, body: bytes, usageAsked: true,
+    endpoint,
+    model: model.value,
+    stream: endpoint.pathStream,
+    body: bytes,
+    usageAsked: true,
     opening: opening(firstText(contents)),
     claims: { user: null, conversation: null, tags: tagsOf(body.labels) },
     shape: {
-      ...parts, textTokensExpected: likelyTokens(text) + 2 * contents.length,
-      outputCap: free ? 0 : config.value.cap, choices: config.value.choices,
+      ...parts,
+      textTokensExpected: likelyTokens(text) + 2 * contents.length,
+      outputCap: free ? 0 : config.value.cap,
+      choices: config.value.choices,
       // Whether thinking counts against the cap is not documented for every model: both are held.
-      thinkingOutsideCap: free ? 0 : config.value.thinking, cacheWrite: 'none',
-      tiers: tiersOf(body), geo: null, tools: tools.value,
+      thinkingOutsideCap: free ? 0 : config.value.thinking,
+      cacheWrite: 'none',
+      tiers: tiersOf(body),
+      geo: null,
+      tools: tools.value,
       audioOutput: config.value.modalities.includes('AUDIO'),
       imageOutput: config.value.modalities.includes('IMAGE'),
     },
@@ -78,17 +122,22 @@ function configOf(body: JsonObject): Result<Config, WireProblem> {
   }
   const cap = readCap(`${path}.maxOutputTokens`, given.maxOutputTokens ?? given.max_output_tokens)
   if (!cap.ok) return cap
-  const choices = readChoices(`${path}.candidateCount`,
-    given.candidateCount ?? given.candidate_count)
+  const choices = readChoices(
+    `${path}.candidateCount`,
+    given.candidateCount ?? given.candidate_count,
+  )
   if (!choices.ok) return choices
   const thinkingConfig = given.thinkingConfig ?? given.thinking_config
   const budget = isObject(thinkingConfig)
-    ? (thinkingConfig.thinkingBudget ?? thinkingConfig.thinking_budget) : undefined
-  const thinking = typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0
-    ? budget : 0
+    ? (thinkingConfig.thinkingBudget ?? thinkingConfig.thinking_budget)
+    : undefined
+  const thinking =
+    typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
   const modalities = given.responseModalities ?? given.response_modalities
   return succeeded({
-    cap: cap.value, choices: choices.value, thinking,
+    cap: cap.value,
+    choices: choices.value,
+    thinking,
     modalities: isList(modalities) ? modalities.map((one) => String(one).toUpperCase()) : [],
   })
 }
@@ -108,14 +157,20 @@ function refusal(body: JsonObject): WireProblem | null {
 
 function tiersOf(body: JsonObject): readonly Tier[] {
   const tier = body.serviceTier ?? body.service_tier
-  const name = typeof tier === 'string'
-    ? tier.toLowerCase().replace('service_tier_', '') : (tier ?? 'standard')
+  const name =
+    typeof tier === 'string'
+      ? tier.toLowerCase().replace('service_tier_', '')
+      : (tier ?? 'standard')
   switch (name) {
     case 'standard':
-    case 'unspecified': return ['standard']
-    case 'flex': return ['flex', 'standard']
-    case 'priority': return ['priority', 'standard']
-    default: return []
+    case 'unspecified':
+      return ['standard']
+    case 'flex':
+      return ['flex', 'standard']
+    case 'priority':
+      return ['priority', 'standard']
+    default:
+      return []
   }
 }
 
@@ -125,11 +180,16 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
   if (!isList(body.tools)) return failed(invalid('tools', 'tools must be a list.'))
   for (const [i, tool] of body.tools.entries()) {
     if (!isObject(tool)) return failed(invalid(`tools[${i}]`, 'A tool must be an object.'))
-    const hosted = Object.keys(tool).find((name) =>
-      name !== 'functionDeclarations' && name !== 'function_declarations')
+    const hosted = Object.keys(tool).find(
+      (name) => name !== 'functionDeclarations' && name !== 'function_declarations',
+    )
     if (hosted === undefined) continue
-    return failed(unbounded(`tools[${i}].${hosted}`,
-      `Tool "${hosted}" runs at the provider without a cap, so its cost cannot be bounded.`))
+    return failed(
+      unbounded(
+        `tools[${i}].${hosted}`,
+        `Tool "${hosted}" runs at the provider without a cap, so its cost cannot be bounded.`,
+      ),
+    )
   }
   return succeeded([])
 }
@@ -168,21 +228,42 @@ export function parseEmbed(endpoint: Endpoint, bytes: Uint8Array): Result<Parsed
   const model = readModel(endpoint.pathModel ?? undefined)
   if (!model.ok) return model
   const requests = isList(body.requests) ? body.requests : []
-  const foreign = requests.findIndex((one) => isObject(one) && one.model !== undefined &&
-    one.model !== `models/${model.value}` && one.model !== model.value)
+  const foreign = requests.findIndex(
+    (one) =>
+      isObject(one) &&
+      one.model !== undefined &&
+      one.model !== `models/${model.value}` &&
+      one.model !== model.value,
+  )
   if (foreign !== -1) {
     return failed(invalid(`requests[${foreign}].model`, 'One call embeds with one model.'))
   }
   const parts = promptParts(body, bytes.byteLength, {
-    messages: requests.length + 1, tools: 0, toolOverhead: 0, hidden: false,
+    messages: requests.length + 1,
+    tools: 0,
+    toolOverhead: 0,
+    hidden: false,
   })
   return succeeded({
-    endpoint, model: model.value, stream: false, body: bytes, usageAsked: true, opening: '',
+    endpoint,
+    model: model.value,
+    stream: false,
+    body: bytes,
+    usageAsked: true,
+    opening: '',
     claims: { user: null, conversation: null, tags: {} },
     shape: {
-      ...parts, textTokensExpected: likelyTokens(textBytesOf(body)), outputCap: 0,
-      thinkingOutsideCap: 0, choices: 1, cacheWrite: 'none', tiers: ['standard'], geo: null,
-      tools: [], audioOutput: false, imageOutput: false,
+      ...parts,
+      textTokensExpected: likelyTokens(textBytesOf(body)),
+      outputCap: 0,
+      thinkingOutsideCap: 0,
+      choices: 1,
+      cacheWrite: 'none',
+      tiers: ['standard'],
+      geo: null,
+      tools: [],
+      audioOutput: false,
+      imageOutput: false,
     },
   })
 }

@@ -6,10 +6,17 @@
 import { failed, type Result, succeeded } from '#lib/result.ts'
 
 export type Json =
-  | null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json }
 export type JsonObject = { readonly [key: string]: Json }
 
-/** Byte offsets in the body. `start` and `end` are the value's; `keyStart` is the opening quote's. */
+/**
+ * Byte offsets in the body. `start` and `end` are the value's; `keyStart` is the opening quote's.
+ */
 export interface Member {
   readonly keyStart: number
   readonly start: number
@@ -100,12 +107,17 @@ class Walker {
 
   #step(byte: number): JsonProblem | null {
     switch (byte) {
-      case 0x7b: return this.#open(true)
-      case 0x5b: return this.#open(false)
+      case 0x7b:
+        return this.#open(true)
+      case 0x5b:
+        return this.#open(false)
       case 0x7d:
-      case 0x5d: return this.#shut()
-      case 0x2c: return this.#comma()
-      case quote: return this.#string()
+      case 0x5d:
+        return this.#shut()
+      case 0x2c:
+        return this.#comma()
+      case quote:
+        return this.#string()
       case 0x20:
       case 0x09:
       case 0x0a:
@@ -113,7 +125,8 @@ class Walker {
       case 0x3a:
         this.#i += 1
         return null
-      default: return this.#scalar()
+      default:
+        return this.#scalar()
     }
   }
 
@@ -123,8 +136,12 @@ class Walker {
     }
     const problem = this.#value(this.#i)
     this.#stack.push({
-      keys: isObject ? new Set() : null, key: '', keyStart: 0, valueStart: 0,
-      expectsKey: isObject, index: 0,
+      keys: isObject ? new Set() : null,
+      key: '',
+      keyStart: 0,
+      valueStart: 0,
+      expectsKey: isObject,
+      index: 0,
     })
     this.#i += 1
     return problem
@@ -165,7 +182,8 @@ class Walker {
     if (frame.keys?.has(frame.key) === true) return this.#problem('appears twice')
     frame.keys?.add(frame.key)
     return this.#stack.length === 1 && forbiddenKeys.has(frame.key)
-      ? this.#problem('is not allowed as a name') : null
+      ? this.#problem('is not allowed as a name')
+      : null
   }
 
   /** The offset behind the closing quote: the first one that no odd run of backslashes escapes. */
@@ -203,7 +221,9 @@ class Walker {
     const frame = this.#stack.at(-1)
     if (frame !== undefined) frame.valueStart = start
     this.#nodes += 1
-    return this.#nodes <= limits.nodes ? null : this.#problem(`has more than ${limits.nodes} values`)
+    return this.#nodes <= limits.nodes
+      ? null
+      : this.#problem(`has more than ${limits.nodes} values`)
   }
 
   #valueDone(end: number): void {
@@ -213,12 +233,15 @@ class Walker {
   }
 
   #problem(what: string): JsonProblem {
-    const path = this.#stack.reduce((text, { keys, key, index }) => {
-      if (keys === null) return `${text}[${index}]`
-      return key === '' ? text : text === '' ? key : `${text}.${key}`
-    }, '').slice(0, 200)
+    const path = this.#stack
+      .reduce((text, { keys, key, index }) => {
+        if (keys === null) return `${text}[${index}]`
+        return key === '' ? text : text === '' ? key : `${text}.${key}`
+      }, '')
+      .slice(0, 200)
     return {
-      path: path === '' ? null : path, message: `${path === '' ? 'The body' : path} ${what}.`,
+      path: path === '' ? null : path,
+      message: `${path === '' ? 'The body' : path} ${what}.`,
     }
   }
 }

@@ -12,7 +12,9 @@ export interface PromptParts {
   readonly hiddenInput: boolean
 }
 
-/** Tokens an item, above every documented ceiling (OpenAI original detail, Claude, Gemini tiles). */
+/**
+ * Tokens an item, above every documented ceiling (OpenAI original detail, Claude, Gemini tiles).
+ */
 const imageCeiling = 10_240
 /** A page of PDF is an image and its text; 100 pages are the limit of all three. */
 const documentCeiling = 100 * 3_000
@@ -33,7 +35,9 @@ export interface Found {
 
 /** Walks the prompt once. `classify` says what an object is, if it is media. */
 export function promptParts(
-  body: JsonObject, bodyBytes: number, options: {
+  body: JsonObject,
+  bodyBytes: number,
+  options: {
     readonly messages: number
     readonly tools: number
     readonly toolOverhead: number
@@ -41,12 +45,19 @@ export function promptParts(
   },
 ): PromptParts {
   const found: Found = {
-    images: 0, documents: 0, mediaBytes: 0, audioBytes: 0, hidden: options.hidden,
+    images: 0,
+    documents: 0,
+    mediaBytes: 0,
+    audioBytes: 0,
+    hidden: options.hidden,
     messages: options.messages,
   }
   visitObjects(body, (object) => classify(object, found))
-  const text = Math.max(0, bodyBytes - found.mediaBytes) + templateBase +
-    templateEach * (options.messages + options.tools) + (options.tools > 0 ? options.toolOverhead : 0)
+  const text =
+    Math.max(0, bodyBytes - found.mediaBytes) +
+    templateBase +
+    templateEach * (options.messages + options.tools) +
+    (options.tools > 0 ? options.toolOverhead : 0)
   return {
     textTokensMax: text + found.documents * documentCeiling,
     imageTokensMax: found.images * imageCeiling,
@@ -58,7 +69,8 @@ export function promptParts(
 /** Objects that carry media, in the three dialects' spellings. */
 function classify(object: JsonObject, found: Found): void {
   const { type } = object
-  if (type === 'image_url' || type === 'input_image') return image(object.image_url ?? null, object, found)
+  if (type === 'image_url' || type === 'input_image')
+    return image(object.image_url ?? null, object, found)
   if (type === 'input_audio') return audio(object, found)
   if (type === 'file' || type === 'input_file') return file(object, found)
   if (type === 'image' && isObject(object.source)) return source(object.source, found, true)

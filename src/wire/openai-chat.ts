@@ -3,11 +3,30 @@ import type { Tier } from '#core/price-book.ts'
 import { noReport, type UsageReport } from '#core/usage.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type {
-  Endpoint, Forwarded, ParsedCall, Rewrite, StreamMeter, WireProblem,
+  Endpoint,
+  Forwarded,
+  ParsedCall,
+  Rewrite,
+  StreamMeter,
+  WireProblem,
 } from './dialect.ts'
 import {
-  invalid, isList, isObject, likelyTokens, onlyKnown, opening, parseAnswer, readCap, readChoices,
-  readModel, readStream, reported, tagsOf, textBytesOf, textOr, unbounded,
+  invalid,
+  isList,
+  isObject,
+  likelyTokens,
+  onlyKnown,
+  opening,
+  parseAnswer,
+  readCap,
+  readChoices,
+  readModel,
+  readStream,
+  reported,
+  tagsOf,
+  textBytesOf,
+  textOr,
+  unbounded,
 } from './fields.ts'
 import { type Json, type JsonObject, type Scanned, scanJson } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
@@ -16,13 +35,45 @@ import { type Changes, splice } from './splice.ts'
 import { mentions, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
-  'model', 'messages', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n',
-  'temperature', 'top_p', 'top_k', 'stop', 'presence_penalty', 'frequency_penalty', 'logit_bias',
-  'logprobs', 'top_logprobs', 'user', 'safety_identifier', 'seed', 'tools', 'tool_choice',
-  'parallel_tool_calls', 'functions', 'function_call', 'response_format', 'metadata', 'store',
-  'modalities', 'audio', 'reasoning_effort', 'verbosity', 'service_tier', 'prediction',
-  'prompt_cache_key', 'prompt_cache_retention', 'web_search_options', 'min_p',
-  'repetition_penalty', 'moderation',
+  'model',
+  'messages',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'temperature',
+  'top_p',
+  'top_k',
+  'stop',
+  'presence_penalty',
+  'frequency_penalty',
+  'logit_bias',
+  'logprobs',
+  'top_logprobs',
+  'user',
+  'safety_identifier',
+  'seed',
+  'tools',
+  'tool_choice',
+  'parallel_tool_calls',
+  'functions',
+  'function_call',
+  'response_format',
+  'metadata',
+  'store',
+  'modalities',
+  'audio',
+  'reasoning_effort',
+  'verbosity',
+  'service_tier',
+  'prediction',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'web_search_options',
+  'min_p',
+  'repetition_penalty',
+  'moderation',
 ])
 
 export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedCall, WireProblem> {
@@ -44,26 +95,41 @@ export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedC
   const messages = isList(body.messages) ? body.messages : []
   const tools = countOf(body.tools) + countOf(body.functions)
   const parts = promptParts(body, bytes.byteLength, {
-    messages: messages.length, tools, toolOverhead: 1024, hidden: false,
+    messages: messages.length,
+    tools,
+    toolOverhead: 1024,
+    hidden: false,
   })
   const options = isObject(body.stream_options) ? body.stream_options : {}
   return succeeded({
-    endpoint, model: model.value, stream: stream.value, body: bytes,
+    endpoint,
+    model: model.value,
+    stream: stream.value,
+    body: bytes,
     usageAsked: !stream.value || options.include_usage === true,
     opening: opening(firstUserText(messages)),
     claims: {
       user: textOr(body.user) ?? textOr(body.safety_identifier),
-      conversation: textOr(body.prompt_cache_key), tags: tagsOf(body.metadata),
+      conversation: textOr(body.prompt_cache_key),
+      tags: tagsOf(body.metadata),
     },
     shape: {
       ...parts,
-      textTokensExpected: likelyTokens(textBytesOf(messages) + textBytesOf(body.tools ?? null) * 2) +
+      textTokensExpected:
+        likelyTokens(textBytesOf(messages) + textBytesOf(body.tools ?? null) * 2) +
         4 * messages.length,
-      outputCap: cap.value, thinkingOutsideCap: 0, choices: choices.value, cacheWrite: 'implicit',
-      tiers: openaiTiers(body.service_tier), geo: null,
-      tools: body.web_search_options === undefined || body.web_search_options === null
-        ? [] : [{ meter: 'web_search', maxUses: 1 }],
-      audioOutput: isList(body.modalities) && body.modalities.includes('audio'), imageOutput: false,
+      outputCap: cap.value,
+      thinkingOutsideCap: 0,
+      choices: choices.value,
+      cacheWrite: 'implicit',
+      tiers: openaiTiers(body.service_tier),
+      geo: null,
+      tools:
+        body.web_search_options === undefined || body.web_search_options === null
+          ? []
+          : [{ meter: 'web_search', maxUses: 1 }],
+      audioOutput: isList(body.modalities) && body.modalities.includes('audio'),
+      imageOutput: false,
     },
   })
 }
@@ -146,8 +212,8 @@ export function readChatUsage(body: Uint8Array): UsageReport {
 }
 
 /**
- * Usage comes in one extra chunk near the end. Where it was us who asked for it, that chunk is taken
- * out again; everything else passes as it is.
+ * Usage comes in one extra chunk near the end. Where it was us who asked for it, that chunk is
+ * taken out again; everything else passes as it is.
  */
 export function meterChat(call: ParsedCall): StreamMeter {
   const splitter = new SseSplitter()
@@ -159,10 +225,13 @@ export function meterChat(call: ParsedCall): StreamMeter {
     const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
     if (chunk === null) return true
     const found = openaiReport(chunk, 'chat')
-    report = found.usage === null
-      ? { ...report, model: report.model ?? found.model, responseId: found.responseId }
-      : { ...found, model: found.model ?? report.model, tier: found.tier ?? report.tier }
-    const isExtra = found.usage !== null && isList(chunk.choices as Json) &&
+    report =
+      found.usage === null
+        ? { ...report, model: report.model ?? found.model, responseId: found.responseId }
+        : { ...found, model: found.model ?? report.model, tier: found.tier ?? report.tier }
+    const isExtra =
+      found.usage !== null &&
+      isList(chunk.choices as Json) &&
       (chunk.choices as readonly unknown[]).length === 0
     return call.usageAsked || !isExtra
   }

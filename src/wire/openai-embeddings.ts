@@ -3,19 +3,32 @@ import type { UsageReport } from '#core/usage.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { Endpoint, Forwarded, ParsedCall, Rewrite, WireProblem } from './dialect.ts'
 import {
-  invalid, isList, likelyTokens, onlyKnown, opening, parseAnswer, readModel, reported,
-  textBytesOf, textOr,
+  invalid,
+  isList,
+  likelyTokens,
+  onlyKnown,
+  opening,
+  parseAnswer,
+  readModel,
+  reported,
+  textBytesOf,
+  textOr,
 } from './fields.ts'
 import { type Json, scanJson } from './json-scan.ts'
 import { forwarded, rescan } from './openai-chat.ts'
 import { openaiReport } from './openai-usage.ts'
 
 const known: ReadonlySet<string> = new Set([
-  'model', 'input', 'encoding_format', 'dimensions', 'user',
+  'model',
+  'input',
+  'encoding_format',
+  'dimensions',
+  'user',
 ])
 
 export function parseEmbeddings(
-  endpoint: Endpoint, bytes: Uint8Array,
+  endpoint: Endpoint,
+  bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
   const scanned = scanJson(bytes)
   if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
@@ -29,16 +42,29 @@ export function parseEmbeddings(
     return failed(invalid('input', 'input must be text, or a list of texts or tokens.'))
   }
   return succeeded({
-    endpoint, model: model.value, stream: false, body: bytes, usageAsked: true,
+    endpoint,
+    model: model.value,
+    stream: false,
+    body: bytes,
+    usageAsked: true,
     opening: opening(typeof input === 'string' ? input : ''),
     claims: { user: textOr(body.user), conversation: null, tags: {} },
     shape: {
       // Token arrays write at least two bytes a token, so the body's length bounds them too.
       textTokensMax: bytes.byteLength + 16 * (isList(input) ? input.length : 1),
       textTokensExpected: likelyTokens(textBytesOf(input)),
-      imageTokensMax: 0, audioTokensMax: 0, hiddenInput: false, outputCap: 0,
-      thinkingOutsideCap: 0, choices: 1, cacheWrite: 'none', tiers: ['standard'], geo: null,
-      tools: [], audioOutput: false, imageOutput: false,
+      imageTokensMax: 0,
+      audioTokensMax: 0,
+      hiddenInput: false,
+      outputCap: 0,
+      thinkingOutsideCap: 0,
+      choices: 1,
+      cacheWrite: 'none',
+      tiers: ['standard'],
+      geo: null,
+      tools: [],
+      audioOutput: false,
+      imageOutput: false,
     },
   })
 }

@@ -3,11 +3,29 @@ import type { CallShape } from '#core/quote.ts'
 import { noReport, type UsageReport } from '#core/usage.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type {
-  Endpoint, Forwarded, ParsedCall, Rewrite, StreamMeter, WireProblem,
+  Endpoint,
+  Forwarded,
+  ParsedCall,
+  Rewrite,
+  StreamMeter,
+  WireProblem,
 } from './dialect.ts'
 import {
-  invalid, isList, isObject, likelyTokens, onlyKnown, opening, parseAnswer, readCap, readModel,
-  readStream, reported, tagsOf, textBytesOf, textOr, unbounded,
+  invalid,
+  isList,
+  isObject,
+  likelyTokens,
+  onlyKnown,
+  opening,
+  parseAnswer,
+  readCap,
+  readModel,
+  readStream,
+  reported,
+  tagsOf,
+  textBytesOf,
+  textOr,
+  unbounded,
 } from './fields.ts'
 import { type Json, type JsonObject, scanJson } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
@@ -16,17 +34,44 @@ import { openaiReport, openaiTiers } from './openai-usage.ts'
 import { mentions, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
-  'model', 'input', 'instructions', 'stream', 'stream_options', 'max_output_tokens',
-  'max_tool_calls', 'temperature', 'top_p', 'top_logprobs', 'user', 'safety_identifier', 'tools',
-  'tool_choice', 'parallel_tool_calls', 'text', 'reasoning', 'metadata', 'store', 'include',
-  'truncation', 'service_tier', 'previous_response_id', 'prompt_cache_key',
-  'prompt_cache_retention', 'background', 'conversation', 'prompt', 'client_metadata',
+  'model',
+  'input',
+  'instructions',
+  'stream',
+  'stream_options',
+  'max_output_tokens',
+  'max_tool_calls',
+  'temperature',
+  'top_p',
+  'top_logprobs',
+  'user',
+  'safety_identifier',
+  'tools',
+  'tool_choice',
+  'parallel_tool_calls',
+  'text',
+  'reasoning',
+  'metadata',
+  'store',
+  'include',
+  'truncation',
+  'service_tier',
+  'previous_response_id',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'background',
+  'conversation',
+  'prompt',
+  'client_metadata',
   'context_management',
 ])
 
 const toolMeters = {
-  web_search: 'web_search', web_search_2025_08_26: 'web_search', web_search_preview: 'web_search',
-  web_search_preview_2025_03_11: 'web_search', file_search: 'file_search',
+  web_search: 'web_search',
+  web_search_2025_08_26: 'web_search',
+  web_search_preview: 'web_search',
+  web_search_preview_2025_03_11: 'web_search',
+  file_search: 'file_search',
   code_interpreter: 'code_session',
 } as const
 
@@ -34,7 +79,8 @@ const toolMeters = {
 const clientTools = new Set(['function', 'custom', 'local_shell', 'shell', 'apply_patch'])
 
 export function parseResponses(
-  endpoint: Endpoint, bytes: Uint8Array,
+  endpoint: Endpoint,
+  bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
   const scanned = scanJson(bytes)
   if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
@@ -50,24 +96,42 @@ export function parseResponses(
   const tools = toolsOf(body)
   if (!tools.ok) return tools
   const input = isList(body.input) ? body.input : []
-  const hidden = typeof body.previous_response_id === 'string' ||
+  const hidden =
+    typeof body.previous_response_id === 'string' ||
     input.some((item) => isObject(item) && item.type === 'item_reference')
   const parts = promptParts(body, bytes.byteLength, {
-    messages: input.length + 1, tools: countOf(body.tools), toolOverhead: 1024, hidden,
+    messages: input.length + 1,
+    tools: countOf(body.tools),
+    toolOverhead: 1024,
+    hidden,
   })
-  const textBytes = textBytesOf(body.input ?? null) + textBytesOf(body.instructions ?? null) +
+  const textBytes =
+    textBytesOf(body.input ?? null) +
+    textBytesOf(body.instructions ?? null) +
     textBytesOf(body.tools ?? null) * 2
   return succeeded({
-    endpoint, model: model.value, stream: stream.value, body: bytes, usageAsked: true,
+    endpoint,
+    model: model.value,
+    stream: stream.value,
+    body: bytes,
+    usageAsked: true,
     opening: opening(typeof body.input === 'string' ? body.input : firstUserText(input)),
     claims: {
       user: textOr(body.user) ?? textOr(body.safety_identifier),
-      conversation: textOr(body.prompt_cache_key), tags: tagsOf(body.metadata),
+      conversation: textOr(body.prompt_cache_key),
+      tags: tagsOf(body.metadata),
     },
     shape: {
-      ...parts, textTokensExpected: likelyTokens(textBytes) + 4 * (input.length + 1),
-      outputCap: cap.value, thinkingOutsideCap: 0, choices: 1, cacheWrite: 'implicit',
-      tiers: openaiTiers(body.service_tier), geo: null, tools: tools.value, audioOutput: false,
+      ...parts,
+      textTokensExpected: likelyTokens(textBytes) + 4 * (input.length + 1),
+      outputCap: cap.value,
+      thinkingOutsideCap: 0,
+      choices: 1,
+      cacheWrite: 'implicit',
+      tiers: openaiTiers(body.service_tier),
+      geo: null,
+      tools: tools.value,
+      audioOutput: false,
       imageOutput: false,
     },
   })
@@ -109,8 +173,12 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
       return failed(unbounded(`tools[${i}]`, `Tool "${type}" has no cost that can be bounded.`))
     }
     if (calls.value === null) {
-      return failed(unbounded('max_tool_calls',
-        `Tool "${type}" is billed by the call: send max_tool_calls to bound it.`))
+      return failed(
+        unbounded(
+          'max_tool_calls',
+          `Tool "${type}" is billed by the call: send max_tool_calls to bound it.`,
+        ),
+      )
     }
     hosted.push({ meter, maxUses: calls.value })
   }

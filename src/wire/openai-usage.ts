@@ -1,52 +1,67 @@
-/** Usage objects of OpenAI's three operations. Cached and written tokens stand inside the prompt. */
+/**
+ * Usage objects of OpenAI's three operations. Cached and written tokens stand inside the prompt.
+ */
 import type { Tier } from '#core/price-book.ts'
 import { type Meter, noReport, type UsageReport } from '#core/usage.ts'
 import { type Reported, reported, stringOr, tally } from './fields.ts'
 import type { Json } from './json-scan.ts'
 
 /**
- * Tiers a request may be billed at; empty: unknown. `auto` follows a project setting that the request
- * does not show, so it is bounded by the dearest.
+ * Tiers a request may be billed at; empty: unknown. `auto` follows a project setting that the
+ * request does not show, so it is bounded by the dearest.
  */
 export function openaiTiers(value: Json | undefined): readonly Tier[] {
   switch (value) {
     case undefined:
     case null:
-    case 'default': return ['standard']
-    case 'auto': return ['standard', 'priority']
-    case 'flex': return ['flex', 'standard']
+    case 'default':
+      return ['standard']
+    case 'auto':
+      return ['standard', 'priority']
+    case 'flex':
+      return ['flex', 'standard']
     case 'priority':
-    case 'fast': return ['priority', 'standard']
-    default: return []
+    case 'fast':
+      return ['priority', 'standard']
+    default:
+      return []
   }
 }
 
 function servedTier(value: unknown): string | null {
   switch (value) {
     case undefined:
-    case null: return null
+    case null:
+      return null
     case 'default':
-    case 'auto': return 'standard'
+    case 'auto':
+      return 'standard'
     // Scale tier is paid for in advance: its tokens are priced as standard until the bill says.
-    case 'scale': return 'standard'
-    case 'fast': return 'priority'
-    default: return String(value)
+    case 'scale':
+      return 'standard'
+    case 'fast':
+      return 'priority'
+    default:
+      return String(value)
   }
 }
 
 export function openaiReport(
-  answer: Reported | null, operation: 'chat' | 'responses' | 'embeddings',
+  answer: Reported | null,
+  operation: 'chat' | 'responses' | 'embeddings',
 ): UsageReport {
   if (answer === null) return noReport
   const usage = reported(answer.usage)
   const about = {
-    model: stringOr(answer.model), tier: servedTier(answer.service_tier),
+    model: stringOr(answer.model),
+    tier: servedTier(answer.service_tier),
     responseId: stringOr(answer.id),
   }
   if (usage === null) return { ...noReport, ...about }
-  const names = operation === 'responses'
-    ? { input: 'input_tokens', output: 'output_tokens' }
-    : { input: 'prompt_tokens', output: 'completion_tokens' }
+  const names =
+    operation === 'responses'
+      ? { input: 'input_tokens', output: 'output_tokens' }
+      : { input: 'prompt_tokens', output: 'completion_tokens' }
   const input = tally(usage[names.input])
   const output = operation === 'embeddings' ? 0 : tally(usage[names.output])
   if (input === null || output === null) {
@@ -72,14 +87,21 @@ export function openaiReport(
   const said = output - audioOut - imageOut
   if (fresh < 0 || said < 0) oddities.push('the parts are more than their total')
   const counts: Partial<Record<Meter, number>> = {
-    input: Math.max(0, fresh), cache_read: cached, cache_write_5m: written,
-    audio_input: audioIn, image_input: imageIn, output: Math.max(0, said),
-    audio_output: audioOut, image_output: imageOut,
+    input: Math.max(0, fresh),
+    cache_read: cached,
+    cache_write_5m: written,
+    audio_input: audioIn,
+    image_input: imageIn,
+    output: Math.max(0, said),
+    audio_output: audioOut,
+    image_output: imageOut,
     ...(operation === 'responses' ? toolCounts(answer.output) : {}),
     ...(operation === 'chat' ? searchCount(answer) : {}),
   }
   return {
-    ...noReport, ...about, oddities,
+    ...noReport,
+    ...about,
+    oddities,
     usage: { counts, reasoningTokens: part(outer, 'reasoning_tokens') },
   }
 }
@@ -107,8 +129,10 @@ function searchCount(answer: Reported): Partial<Record<Meter, number>> {
   const searched = choices.some((choice) => {
     const message = reported(reported(choice)?.message)
     const annotations = message?.annotations
-    return Array.isArray(annotations) &&
+    return (
+      Array.isArray(annotations) &&
       annotations.some((one) => reported(one)?.type === 'url_citation')
+    )
   })
   return searched ? { web_search: 1 } : {}
 }

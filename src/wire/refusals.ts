@@ -9,7 +9,8 @@ const docs = 'https://bursar.dev/errors#'
 export function refusalAnswer(dialect: DialectName, refusal: Refusal): RefusalAnswer {
   const { status, retry } = refusalCodes[refusal.code]
   const headers: Record<string, string> = {
-    'content-type': 'application/json', 'x-request-id': refusal.callId,
+    'content-type': 'application/json',
+    'x-request-id': refusal.callId,
     'request-id': refusal.callId,
   }
   if (retry && refusal.retryAfterMs !== null) {
@@ -24,21 +25,28 @@ export function refusalAnswer(dialect: DialectName, refusal: Refusal): RefusalAn
 
 function bodyOf(dialect: DialectName, refusal: Refusal, status: number): unknown {
   switch (dialect) {
-    case 'openai': return openaiBody(refusal, status)
-    case 'anthropic': return anthropicBody(refusal, status)
-    case 'google': return googleBody(refusal, status)
+    case 'openai':
+      return openaiBody(refusal, status)
+    case 'anthropic':
+      return anthropicBody(refusal, status)
+    case 'google':
+      return googleBody(refusal, status)
   }
 }
 
 /** Codex stops for a 429 of this type only, and prints the promo header. */
 function codexStop(refusal: Refusal, headers: Record<string, string>): RefusalAnswer {
-  const resetsAt = refusal.budget === null ? {} : {
-    resets_at: Math.floor(refusal.budget.resetsAt / 1000),
-  }
+  const resetsAt =
+    refusal.budget === null
+      ? {}
+      : {
+          resets_at: Math.floor(refusal.budget.resetsAt / 1000),
+        }
   return {
     status: 429,
     headers: {
-      ...headers, 'x-codex-promo-message': refusal.message.replace(/[^\x20-\x7e]/g, '?'),
+      ...headers,
+      'x-codex-promo-message': refusal.message.replace(/[^\x20-\x7e]/g, '?'),
     },
     body: JSON.stringify({
       error: { type: 'usage_limit_reached', message: refusal.message, ...resetsAt },
@@ -50,8 +58,12 @@ function details({ budget, code }: Refusal, retryable: boolean): Record<string, 
   if (budget === null) return { retryable }
   const { id, state, usedPercent, resetsAt } = budget
   return {
-    budget: id, state, used_percent: usedPercent === null ? null : Number(usedPercent),
-    resets_at: toIso(resetsAt), retryable, code,
+    budget: id,
+    state,
+    used_percent: usedPercent === null ? null : Number(usedPercent),
+    resets_at: toIso(resetsAt),
+    retryable,
+    code,
   }
 }
 
@@ -59,20 +71,39 @@ function openaiBody(refusal: Refusal, status: number): unknown {
   const { code, message, param } = refusal
   const retryable = refusalCodes[code].retry
   // Programs test for `insufficient_quota`: it is what they know as "the money is gone".
-  const type = status === 402 ? 'insufficient_quota'
-    : status === 429 ? 'rate_limit_error' : status === 401 ? 'authentication_error'
-      : status >= 500 ? 'server_error' : 'invalid_request_error'
+  const type =
+    status === 402
+      ? 'insufficient_quota'
+      : status === 429
+        ? 'rate_limit_error'
+        : status === 401
+          ? 'authentication_error'
+          : status >= 500
+            ? 'server_error'
+            : 'invalid_request_error'
   return {
     error: {
-      message, type, code, param, doc_url: `${docs}${code}`, details: details(refusal, retryable),
+      message,
+      type,
+      code,
+      param,
+      doc_url: `${docs}${code}`,
+      details: details(refusal, retryable),
     },
   }
 }
 
 const anthropicTypes: Readonly<Record<number, string>> = {
-  400: 'invalid_request_error', 401: 'authentication_error', 402: 'billing_error',
-  403: 'permission_error', 404: 'not_found_error', 413: 'request_too_large',
-  429: 'rate_limit_error', 502: 'api_error', 503: 'overloaded_error', 504: 'timeout_error',
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  502: 'api_error',
+  503: 'overloaded_error',
+  504: 'timeout_error',
 }
 
 function anthropicBody(refusal: Refusal, status: number): unknown {
@@ -80,9 +111,11 @@ function anthropicBody(refusal: Refusal, status: number): unknown {
   return {
     type: 'error',
     error: {
-      type: anthropicTypes[status] ?? 'invalid_request_error', message,
+      type: anthropicTypes[status] ?? 'invalid_request_error',
+      message,
       details: {
-        error_code: code, ...(param === null ? {} : { param }),
+        error_code: code,
+        ...(param === null ? {} : { param }),
         ...details(refusal, refusalCodes[code].retry),
       },
     },
@@ -91,9 +124,15 @@ function anthropicBody(refusal: Refusal, status: number): unknown {
 }
 
 const googleStatuses: Readonly<Record<number, string>> = {
-  400: 'INVALID_ARGUMENT', 401: 'UNAUTHENTICATED', 402: 'FAILED_PRECONDITION',
-  403: 'PERMISSION_DENIED', 404: 'NOT_FOUND', 429: 'RESOURCE_EXHAUSTED', 502: 'UNAVAILABLE',
-  503: 'UNAVAILABLE', 504: 'DEADLINE_EXCEEDED',
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  402: 'FAILED_PRECONDITION',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  429: 'RESOURCE_EXHAUSTED',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
 }
 
 function googleBody(refusal: Refusal, status: number): unknown {
@@ -106,17 +145,29 @@ function googleBody(refusal: Refusal, status: number): unknown {
       metadata.used_percent = formatPercent(budget.used, budget.limit)
     }
   }
-  const retryInfo = retryAfterMs === null ? [] : [{
-    '@type': 'type.googleapis.com/google.rpc.RetryInfo',
-    retryDelay: `${Math.max(1, Math.ceil(retryAfterMs / 1000))}s`,
-  }]
+  const retryInfo =
+    retryAfterMs === null
+      ? []
+      : [
+          {
+            '@type': 'type.googleapis.com/google.rpc.RetryInfo',
+            retryDelay: `${Math.max(1, Math.ceil(retryAfterMs / 1000))}s`,
+          },
+        ]
   return {
     error: {
-      code: status, status: googleStatuses[status] ?? 'INVALID_ARGUMENT', message,
-      details: [{
-        '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: code.toUpperCase(),
-        domain: 'bursar', metadata,
-      }, ...retryInfo],
+      code: status,
+      status: googleStatuses[status] ?? 'INVALID_ARGUMENT',
+      message,
+      details: [
+        {
+          '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+          reason: code.toUpperCase(),
+          domain: 'bursar',
+          metadata,
+        },
+        ...retryInfo,
+      ],
     },
   }
 }

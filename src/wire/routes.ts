@@ -27,7 +27,9 @@ const geminiVerbs: Readonly<Record<string, { operation: Operation; stream: boole
 }
 
 const prefixes: Readonly<Record<string, DialectName>> = {
-  '/openai': 'openai', '/anthropic': 'anthropic', '/gemini': 'google',
+  '/openai': 'openai',
+  '/anthropic': 'anthropic',
+  '/gemini': 'google',
 }
 
 export function matchEndpoint(method: string, target: string): Matched {
@@ -56,13 +58,18 @@ export function matchEndpoint(method: string, target: string): Matched {
 }
 
 function plain(
-  { dialect, operation }: { dialect: DialectName; operation: Operation }, rest: string,
+  { dialect, operation }: { dialect: DialectName; operation: Operation },
+  rest: string,
   query: string,
 ): Matched {
   return {
     kind: 'endpoint',
     endpoint: {
-      dialect, operation, pathModel: null, pathStream: false, upstreamPath: `/v1${rest}`,
+      dialect,
+      operation,
+      pathModel: null,
+      pathStream: false,
+      upstreamPath: `/v1${rest}`,
       query: query === '' ? '' : `?${query}`,
     },
   }
@@ -75,7 +82,10 @@ function geminiEndpoint(model: string, verb: string, version: string, query: str
   return {
     kind: 'endpoint',
     endpoint: {
-      dialect: 'google', operation: known.operation, pathModel: model, pathStream: known.stream,
+      dialect: 'google',
+      operation: known.operation,
+      pathModel: model,
+      pathStream: known.stream,
       upstreamPath: `${upstreamVersion}/models/${model}:${verb}`,
       query: query === '' ? '' : `?${query}`,
     },

@@ -1,4 +1,6 @@
-/** Changes to a body without rewriting it: values of top-level members replaced, or members added. */
+/**
+ * Changes to a body without rewriting it: values of top-level members replaced, or members added.
+ */
 import type { Json, Scanned } from './json-scan.ts'
 
 export type Changes = ReadonlyMap<string, Json>
@@ -22,7 +24,9 @@ export function splice(body: Uint8Array, scanned: Scanned, changes: Changes): Ui
   for (const { start, end, text } of edits) {
     parts.push(body.subarray(from, start))
     // Two members added to an empty object stand at one place and need a comma between them.
-    parts.push(Buffer.from(start === end && added && scanned.members.size === 0 ? `,${text}` : text))
+    parts.push(
+      Buffer.from(start === end && added && scanned.members.size === 0 ? `,${text}` : text),
+    )
     added ||= start === end
     from = end
   }

@@ -32,7 +32,9 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]())
 
 const weather = {
-  type: 'object', properties: { city: { type: 'string' } }, required: ['city'],
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
   additionalProperties: false,
 } as const
 
@@ -44,18 +46,26 @@ async function requestsOf(work: () => Promise<unknown>): Promise<number> {
 }
 
 async function refused(): Promise<number> {
-  const answer = await fetch(`${world.url}/metrics`, { headers: { authorization: 'Bearer adm_test' } })
+  const answer = await fetch(`${world.url}/metrics`, {
+    headers: { authorization: 'Bearer adm_test' },
+  })
   const text = await answer.text()
-  return [...text.matchAll(/^bursar_refused_total\{.*\} (\d+)$/gm)]
-    .reduce((sum, [, count]) => sum + Number(count), 0)
+  return [...text.matchAll(/^bursar_refused_total\{.*\} (\d+)$/gm)].reduce(
+    (sum, [, count]) => sum + Number(count),
+    0,
+  )
 }
 
 describe('openai', () => {
   const client = (apiKey = key): OpenAI => new OpenAI({ apiKey, baseURL: `${world.url}/v1` })
 
   test('chat, with its cost in a header', async () => {
-    const { data, response } = await client().chat.completions
-      .create({ model: 'gpt-5-mini', messages: [{ role: 'user', content: 'hello' }] }).withResponse()
+    const { data, response } = await client()
+      .chat.completions.create({
+        model: 'gpt-5-mini',
+        messages: [{ role: 'user', content: 'hello' }],
+      })
+      .withResponse()
     expect(data.choices[0]?.message.content).toMatch(/\w+/)
     expect(data.usage?.total_tokens).toBeGreaterThan(0)
     expect(response.headers.get('bursar-cost-usd')).toMatch(/^0\.000\d{6}$/)
@@ -63,7 +73,9 @@ describe('openai', () => {
 
   test('chat stream, without a usage chunk that nobody asked for', async () => {
     const stream = await client().chat.completions.create({
-      model: 'gpt-5-mini', stream: true, messages: [{ role: 'user', content: 'hello' }],
+      model: 'gpt-5-mini',
+      stream: true,
+      messages: [{ role: 'user', content: 'hello' }],
     })
     let text = ''
     let empty = 0
@@ -77,7 +89,9 @@ describe('openai', () => {
 
   test('chat stream, with the usage chunk that was asked for', async () => {
     const stream = await client().chat.completions.create({
-      model: 'gpt-5-mini', stream: true, stream_options: { include_usage: true },
+      model: 'gpt-5-mini',
+      stream: true,
+      stream_options: { include_usage: true },
       messages: [{ role: 'user', content: 'hello' }],
     })
     const usages = []
@@ -87,7 +101,8 @@ describe('openai', () => {
 
   test('tools', async () => {
     const answer = await client().chat.completions.create({
-      model: 'gpt-5', messages: [{ role: 'user', content: 'use the tool: weather?' }],
+      model: 'gpt-5',
+      messages: [{ role: 'user', content: 'use the tool: weather?' }],
       tools: [{ type: 'function', function: { name: 'weather', parameters: weather } }],
     })
     const [called] = answer.choices[0]?.message.tool_calls ?? []
@@ -98,7 +113,9 @@ describe('openai', () => {
     const answer = await client().responses.create({ model: 'gpt-5-mini', input: 'hello' })
     expect(answer.output_text).toMatch(/\w+/)
     const stream = await client().responses.create({
-      model: 'gpt-5-mini', input: 'hello', stream: true,
+      model: 'gpt-5-mini',
+      input: 'hello',
+      stream: true,
     })
     const types = []
     for await (const event of stream) types.push(event.type)
@@ -107,7 +124,8 @@ describe('openai', () => {
 
   test('embeddings', async () => {
     const { data, usage } = await client().embeddings.create({
-      model: 'text-embedding-3-small', input: ['one', 'two'],
+      model: 'text-embedding-3-small',
+      input: ['one', 'two'],
     })
     expect(data).toHaveLength(2)
     expect(data[0]?.embedding.length).toBeGreaterThan(8)
@@ -115,19 +133,28 @@ describe('openai', () => {
   })
 
   test('a hard stop is one request and a sentence', async () => {
-    const stopped = client(broke).chat.completions
-      .create({ model: 'gpt-5-mini', messages: [{ role: 'user', content: 'hello' }] })
-    const requests = await requestsOf(() => expect(stopped).rejects.toMatchObject({
-      status: 402, code: 'budget_exceeded', type: 'insufficient_quota',
-      message: expect.stringContaining('Budget "broke a day"'),
-    }))
+    const stopped = client(broke).chat.completions.create({
+      model: 'gpt-5-mini',
+      messages: [{ role: 'user', content: 'hello' }],
+    })
+    const requests = await requestsOf(() =>
+      expect(stopped).rejects.toMatchObject({
+        status: 402,
+        code: 'budget_exceeded',
+        type: 'insufficient_quota',
+        message: expect.stringContaining('Budget "broke a day"'),
+      }),
+    )
     expect(requests).toBe(1)
   })
 
   test('a throttle recovers: refused once or twice, answered in the end', async () => {
-    const ask = (): Promise<OpenAI.ChatCompletion> => client(slow).chat.completions.create({
-      model: 'gpt-5-mini', max_tokens: 10, messages: [{ role: 'user', content: 'hello' }],
-    })
+    const ask = (): Promise<OpenAI.ChatCompletion> =>
+      client(slow).chat.completions.create({
+        model: 'gpt-5-mini',
+        max_tokens: 10,
+        messages: [{ role: 'user', content: 'hello' }],
+      })
     // 600 calls in the hour are one in six seconds: more than is waited for here.
     for (let i = 0; i < 59; i += 1) await Promise.all(Array.from({ length: 10 }, ask))
     const state = async (): Promise<string | undefined> => {
@@ -162,7 +189,10 @@ describe('@anthropic-ai/sdk', () => {
 
   test('tools', async () => {
     const { content, stop_reason } = await client().messages.create({
-      model: 'claude-sonnet-4-5', max_tokens: 100, tool_choice: { type: 'any' }, messages,
+      model: 'claude-sonnet-4-5',
+      max_tokens: 100,
+      tool_choice: { type: 'any' },
+      messages,
       tools: [{ name: 'weather', input_schema: { ...weather, required: ['city'] } }],
     })
     expect(stop_reason).toBe('tool_use')
@@ -170,11 +200,17 @@ describe('@anthropic-ai/sdk', () => {
   })
 
   test('a hard stop is one request and a sentence', async () => {
-    const stopped = client(broke).messages
-      .create({ model: 'claude-haiku-4-5', max_tokens: 100, messages })
-    const requests = await requestsOf(() => expect(stopped).rejects.toMatchObject({
-      status: 402, message: expect.stringContaining('Budget'),
-    }))
+    const stopped = client(broke).messages.create({
+      model: 'claude-haiku-4-5',
+      max_tokens: 100,
+      messages,
+    })
+    const requests = await requestsOf(() =>
+      expect(stopped).rejects.toMatchObject({
+        status: 402,
+        message: expect.stringContaining('Budget'),
+      }),
+    )
     expect(requests).toBe(1)
   })
 })
@@ -194,27 +230,37 @@ describe('@google/genai', () => {
 
   test('tools and embeddings', async () => {
     const answer = await client().models.generateContent({
-      ...asked, contents: 'use the tool: weather?',
+      ...asked,
+      contents: 'use the tool: weather?',
       config: {
-        tools: [{
-          functionDeclarations: [{
-            name: 'weather', parameters: {
-              type: Type.OBJECT, properties: { city: { type: Type.STRING } }, required: ['city'],
-            },
-          }],
-        }],
+        tools: [
+          {
+            functionDeclarations: [
+              {
+                name: 'weather',
+                parameters: {
+                  type: Type.OBJECT,
+                  properties: { city: { type: Type.STRING } },
+                  required: ['city'],
+                },
+              },
+            ],
+          },
+        ],
       },
     })
     expect(answer.functionCalls?.[0]).toMatchObject({ name: 'weather', args: { city: 'Berlin' } })
     const { embeddings } = await client().models.embedContent({
-      model: 'gemini-embedding-001', contents: 'hello',
+      model: 'gemini-embedding-001',
+      contents: 'hello',
     })
     expect(embeddings?.[0]?.values?.length).toBeGreaterThan(8)
   })
 
   test('a hard stop is one request', async () => {
     const requests = await requestsOf(() =>
-      expect(client(broke).models.generateContent(asked)).rejects.toMatchObject({ status: 402 }))
+      expect(client(broke).models.generateContent(asked)).rejects.toMatchObject({ status: 402 }),
+    )
     expect(requests).toBe(1)
   })
 })
@@ -224,7 +270,9 @@ describe('ai', () => {
     openai: createOpenAI({ apiKey, baseURL: `${world.url}/v1` })('gpt-5-mini'),
     'openai chat': createOpenAI({ apiKey, baseURL: `${world.url}/v1` }).chat('gpt-5-mini'),
     anthropic: createAnthropic({ apiKey, baseURL: world.url })('claude-haiku-4-5'),
-    google: createGoogleGenerativeAI({ apiKey, baseURL: `${world.url}/v1beta` })('gemini-2.5-flash'),
+    google: createGoogleGenerativeAI({ apiKey, baseURL: `${world.url}/v1beta` })(
+      'gemini-2.5-flash',
+    ),
   })
   const names = ['openai', 'openai chat', 'anthropic', 'google'] as const
 
@@ -238,7 +286,8 @@ describe('ai', () => {
 
   test.each(names)('%s: tools', async (name) => {
     const { toolCalls } = await generateText({
-      model: models()[name], prompt: 'use the tool: weather?',
+      model: models()[name],
+      prompt: 'use the tool: weather?',
       tools: { weather: tool({ description: 'weather', inputSchema: jsonSchema(weather) }) },
     })
     expect(toolCalls[0]).toMatchObject({ toolName: 'weather' })
@@ -247,15 +296,18 @@ describe('ai', () => {
   test('embeddings', async () => {
     const provider = createOpenAI({ apiKey: key, baseURL: `${world.url}/v1` })
     const { embedding } = await embed({
-      model: provider.embeddingModel('text-embedding-3-small'), value: 'hello',
+      model: provider.embeddingModel('text-embedding-3-small'),
+      value: 'hello',
     })
     expect(embedding.length).toBeGreaterThan(8)
   })
 
   test.each(names)('%s: a hard stop is one request', async (name) => {
     const requests = await requestsOf(() =>
-      expect(generateText({ model: models(broke)[name], prompt: 'hello' }))
-        .rejects.toMatchObject({ statusCode: 402 }))
+      expect(generateText({ model: models(broke)[name], prompt: 'hello' })).rejects.toMatchObject({
+        statusCode: 402,
+      }),
+    )
     expect(requests).toBe(1)
   })
 })

@@ -7,7 +7,8 @@ budgets: [{ name: everything, budget_yearly_usd: 100000 }]
 `
 /** 15,000 input tokens need as many bytes of prompt: no tokenizer makes more tokens than bytes. */
 const conversation = {
-  model: 'claude-sonnet-4-5', max_tokens: 1500,
+  model: 'claude-sonnet-4-5',
+  max_tokens: 1500,
   messages: [{ role: 'user', content: 'a'.repeat(15_000) }],
 }
 const told = { 'bursar-sim': 'input=15000; tokens=1500; delay=0' }
@@ -35,7 +36,10 @@ test(`${calls} such conversations cost exactly $${calls * 0.0675}: ledger, API a
   const worker = async (): Promise<void> => {
     while (left-- > 0) {
       const answer = await request(`${world.url}/v1/messages`, {
-        method: 'POST', headers, body, dispatcher: agent,
+        method: 'POST',
+        headers,
+        body,
+        dispatcher: agent,
       })
       await answer.body.dump()
       statuses.set(answer.statusCode, (statuses.get(answer.statusCode) ?? 0) + 1)

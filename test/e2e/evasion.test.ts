@@ -34,11 +34,35 @@ test('no spelling of a model reaches another budget or price', async () => {
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'resolver' })
   const spellings = [
-    'GPT-5-nano', 'gpt-5-Nano', ' gpt-5-nano', 'gpt-5-nano ', 'gpt-5-nano\t', 'models/gpt-5-nano',
-    'openai/gpt-5-nano', 'gpt-5-nano:free', 'gpt-5-nano@latest', 'gpt‑5‑nano', 'ｇｐｔ-5-nano',
-    'gpt-5-nаno', 'gpt-5-nano\u200b', 'gpt-5-nano\u0000', 'ft:gpt-5-nano:x', 'gpt-5-nano/../gpt-5',
-    'gpt-5-nano*', '*', '', 'gpt-5-nan', 'gpt-5-nanoo', 'gpt-5_nano', 'gpt 5 nano', 'gpt-5-nano#',
-    null, 5, ['gpt-5-nano'], { name: 'gpt-5-nano' }, true,
+    'GPT-5-nano',
+    'gpt-5-Nano',
+    ' gpt-5-nano',
+    'gpt-5-nano ',
+    'gpt-5-nano\t',
+    'models/gpt-5-nano',
+    'openai/gpt-5-nano',
+    'gpt-5-nano:free',
+    'gpt-5-nano@latest',
+    'gpt‑5‑nano',
+    'ｇｐｔ-5-nano',
+    'gpt-5-nаno',
+    'gpt-5-nano\u200b',
+    'gpt-5-nano\u0000',
+    'ft:gpt-5-nano:x',
+    'gpt-5-nano/../gpt-5',
+    'gpt-5-nano*',
+    '*',
+    '',
+    'gpt-5-nan',
+    'gpt-5-nanoo',
+    'gpt-5_nano',
+    'gpt 5 nano',
+    'gpt-5-nano#',
+    null,
+    5,
+    ['gpt-5-nano'],
+    { name: 'gpt-5-nano' },
+    true,
   ]
   for (const model of spellings) {
     const { status } = await call(world, key, path, ask(model))
@@ -61,7 +85,9 @@ test('attribution that contradicts the key is refused; what is claimed otherwise
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'resolver', environment: 'dev' })
   const spoofs: Readonly<Record<string, string>>[] = [
-    { 'bursar-agent': 'hunter' }, { 'bursar-agent': 'helper' }, { 'bursar-environment': 'prod' },
+    { 'bursar-agent': 'hunter' },
+    { 'bursar-agent': 'helper' },
+    { 'bursar-environment': 'prod' },
   ]
   for (const headers of spoofs) {
     const { status, text } = await call(world, key, path, chatBody('hi'), headers)
@@ -69,8 +95,17 @@ test('attribution that contradicts the key is refused; what is claimed otherwise
   }
   expect(world.simulator.requests()).toBe(0)
   const claims = [
-    'x-agent-id', 'x-team', 'x-litellm-tags', 'bursar-team', 'bursar-business-unit', 'x-bursar-agent',
-    'helicone-user-id', 'x-claude-code-agent-id', 'baggage', 'bursar-organization', 'bursar-key',
+    'x-agent-id',
+    'x-team',
+    'x-litellm-tags',
+    'bursar-team',
+    'bursar-business-unit',
+    'x-bursar-agent',
+    'helicone-user-id',
+    'x-claude-code-agent-id',
+    'baggage',
+    'bursar-organization',
+    'bursar-key',
   ]
   for (const name of claims) {
     await call(world, key, path, chatBody('hi', { user: 'x' }), { [name]: 'sales' })
@@ -81,8 +116,12 @@ test('attribution that contradicts the key is refused; what is claimed otherwise
   expect(holds).toHaveLength(claims.length + 1)
   for (const { attribution } of holds) {
     expect(attribution).toMatchObject({
-      organization: 'acme', business_unit: 'ops', team: 'support', agent: 'resolver',
-      environment: 'dev', key: 'resolver',
+      organization: 'acme',
+      business_unit: 'ops',
+      team: 'support',
+      agent: 'resolver',
+      environment: 'dev',
+      key: 'resolver',
     })
   }
   const rows = (await world.api('/budgets')) as { name: string; posted_usd: string }[]
@@ -95,24 +134,44 @@ test('fields that name control-plane things, or hide cost, never reach the provi
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'resolver' })
   const refused: readonly [string, Record<string, unknown>, number][] = [
-    [path, { api_base: 'http://evil' }, 403], [path, { api_key: 'x' }, 403],
-    [path, { input_cost_per_token: 0 }, 403], [path, { litellm_params: {} }, 403],
-    [path, { best_of: 3 }, 403], [path, { n: 0 }, 400], [path, { n: 9 }, 400],
-    [path, { n: '2' }, 400], [path, { max_tokens: -1 }, 400], [path, { max_tokens: 0 }, 400],
-    [path, { max_tokens: '100' }, 400], [path, { max_tokens: 1.5 }, 400],
-    [path, { max_tokens: 10, max_completion_tokens: 10 }, 400], [path, { stream: 'yes' }, 400],
-    [path, { service_tier: 'gold' }, 403], [path, { messages: [] }, 400],
+    [path, { api_base: 'http://evil' }, 403],
+    [path, { api_key: 'x' }, 403],
+    [path, { input_cost_per_token: 0 }, 403],
+    [path, { litellm_params: {} }, 403],
+    [path, { best_of: 3 }, 403],
+    [path, { n: 0 }, 400],
+    [path, { n: 9 }, 400],
+    [path, { n: '2' }, 400],
+    [path, { max_tokens: -1 }, 400],
+    [path, { max_tokens: 0 }, 400],
+    [path, { max_tokens: '100' }, 400],
+    [path, { max_tokens: 1.5 }, 400],
+    [path, { max_tokens: 10, max_completion_tokens: 10 }, 400],
+    [path, { stream: 'yes' }, 400],
+    [path, { service_tier: 'gold' }, 403],
+    [path, { messages: [] }, 400],
     ['/v1/responses', { model: 'gpt-5-mini', input: 'x', background: true }, 403],
     ['/v1/responses', { model: 'gpt-5-mini', input: 'x', conversation: 'conv_1' }, 403],
     ['/v1/responses', { model: 'gpt-5-mini', input: 'x', prompt: { id: 'p' } }, 403],
     ['/v1/responses', { model: 'gpt-5-mini', input: 'x', tools: [{ type: 'web_search' }] }, 403],
     ['/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 9, mcp_servers: [{}] }, 403],
-    ['/v1/messages', {
-      model: 'claude-haiku-4-5', max_tokens: 9, tools: [{ type: 'web_search_20250305', name: 'w' }],
-    }, 403],
-    ['/v1beta/models/gemini-2.5-flash:generateContent', {
-      contents: [{ parts: [{ text: 'x' }] }], tools: [{ googleSearch: {} }],
-    }, 403],
+    [
+      '/v1/messages',
+      {
+        model: 'claude-haiku-4-5',
+        max_tokens: 9,
+        tools: [{ type: 'web_search_20250305', name: 'w' }],
+      },
+      403,
+    ],
+    [
+      '/v1beta/models/gemini-2.5-flash:generateContent',
+      {
+        contents: [{ parts: [{ text: 'x' }] }],
+        tools: [{ googleSearch: {} }],
+      },
+      403,
+    ],
   ]
   for (const [to, more, status] of refused) {
     const base = to === path || to === '/v1/messages' ? ask('gpt-5-mini') : {}
@@ -132,8 +191,13 @@ test('bodies that two parsers could read differently are 400', async () => {
     `{"model":"gpt-5-mini","max_tokens":1e999,${message}}`,
     `{"model":"gpt-5-mini","max_tokens":99999999999999999999,${message}}`,
     `{"model":"gpt-5-mini",${message},"metadata":${'['.repeat(70)}${']'.repeat(70)}}`,
-    `{"__proto__":{},"model":"gpt-5-mini",${message}}`, `\ufeff{"model":"gpt-5-mini",${message}}`,
-    '[]', '"x"', '', '{', `{"model":"gpt-5-mini",${message}} {}`,
+    `{"__proto__":{},"model":"gpt-5-mini",${message}}`,
+    `\ufeff{"model":"gpt-5-mini",${message}}`,
+    '[]',
+    '"x"',
+    '',
+    '{',
+    `{"model":"gpt-5-mini",${message}} {}`,
   ]
   for (const body of bodies) {
     const { status } = await post(world, key, body)
@@ -144,7 +208,9 @@ test('bodies that two parsers could read differently are 400', async () => {
 
 async function post(world: World, key: string, body: string): Promise<Response> {
   return fetch(world.url + path, {
-    method: 'POST', body, headers: { authorization: `Bearer ${key}` },
+    method: 'POST',
+    body,
+    headers: { authorization: `Bearer ${key}` },
   })
 }
 
@@ -155,14 +221,23 @@ test('keys: all slots lead to one budget; two different ones, none, or a wrong o
   const send = (headers: Record<string, string>): Promise<Response> =>
     fetch(world.url + path, { method: 'POST', body: JSON.stringify(chatBody('hi')), headers })
   for (const headers of [
-    { authorization: `Bearer ${key}` }, { 'x-api-key': key }, { 'api-key': key },
-    { 'x-goog-api-key': key }, { authorization: `Bearer ${key}`, 'x-api-key': key },
-  ]) expect((await send(headers)).status).toBe(200)
+    { authorization: `Bearer ${key}` },
+    { 'x-api-key': key },
+    { 'api-key': key },
+    { 'x-goog-api-key': key },
+    { authorization: `Bearer ${key}`, 'x-api-key': key },
+  ])
+    expect((await send(headers)).status).toBe(200)
   for (const headers of [
-    {}, { authorization: 'Bearer vk_wrong' }, { authorization: 'Bearer vk_demo' },
-    { authorization: `Basic ${key}` }, { authorization: `Bearer ${key}`, 'x-api-key': other },
-    { 'x-api-key': `${key}x` }, { 'x-api-key': key.slice(0, -1) },
-  ]) expect((await send(headers)).status).toBe(401)
+    {},
+    { authorization: 'Bearer vk_wrong' },
+    { authorization: 'Bearer vk_demo' },
+    { authorization: `Basic ${key}` },
+    { authorization: `Bearer ${key}`, 'x-api-key': other },
+    { 'x-api-key': `${key}x` },
+    { 'x-api-key': key.slice(0, -1) },
+  ])
+    expect((await send(headers)).status).toBe(401)
   const [{ id }] = (await world.api('/keys')) as [{ id: string }]
   await world.api(`/keys/${id}/revoke`, {})
   expect((await send({ 'x-api-key': key })).status).toBe(401)
@@ -172,29 +247,47 @@ test('keys: all slots lead to one budget; two different ones, none, or a wrong o
 test('paths in disguise, WebSockets and foreign endpoints reach no provider', async () => {
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'resolver' })
-  const raw = (line: string, more = ''): Promise<string> => new Promise((resolve, reject) => {
-    const { port } = new URL(world.url)
-    const socket = connect(Number(port), '127.0.0.1', () => {
-      socket.write(`${line} HTTP/1.1\r\nhost: x\r\nx-api-key: ${key}\r\n${more}` +
-        'content-length: 2\r\nconnection: close\r\n\r\n{}')
+  const raw = (line: string, more = ''): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const { port } = new URL(world.url)
+      const socket = connect(Number(port), '127.0.0.1', () => {
+        socket.write(
+          `${line} HTTP/1.1\r\nhost: x\r\nx-api-key: ${key}\r\n${more}` +
+            'content-length: 2\r\nconnection: close\r\n\r\n{}',
+        )
+      })
+      let text = ''
+      socket.on('data', (chunk) => {
+        text += chunk
+      })
+      socket.on('close', () => resolve(text.split('\r\n')[0] ?? ''))
+      socket.on('error', reject)
     })
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk
-    })
-    socket.on('close', () => resolve(text.split('\r\n')[0] ?? ''))
-    socket.on('error', reject)
-  })
   for (const target of [
-    '/v1/%2e%2e/chat/completions', '/v1//chat/completions', '/v1/../v1/chat/completions',
-    '/v1/chat/completions;x=1', '/v1\\chat\\completions', 'http://evil/v1/chat/completions',
+    '/v1/%2e%2e/chat/completions',
+    '/v1//chat/completions',
+    '/v1/../v1/chat/completions',
+    '/v1/chat/completions;x=1',
+    '/v1\\chat\\completions',
+    'http://evil/v1/chat/completions',
     '/v1/chat%2fcompletions',
-  ]) expect(await raw(`POST ${target}`), target).toMatch(/ 400 /)
+  ])
+    expect(await raw(`POST ${target}`), target).toMatch(/ 400 /)
   for (const target of [
-    '/v1/files', '/v1/batches', '/v1/fine_tuning/jobs', '/v1/images/generations', '/v1/assistants',
-    '/v1/videos', '/v1/audio/speech', '/v1/messages/batches', '/v1beta/models/x:predict', '/v2/x',
-    '/v1/realtime', '/v1/vector_stores',
-  ]) expect(await raw(`POST ${target}`), target).toMatch(/ 404 /)
+    '/v1/files',
+    '/v1/batches',
+    '/v1/fine_tuning/jobs',
+    '/v1/images/generations',
+    '/v1/assistants',
+    '/v1/videos',
+    '/v1/audio/speech',
+    '/v1/messages/batches',
+    '/v1beta/models/x:predict',
+    '/v2/x',
+    '/v1/realtime',
+    '/v1/vector_stores',
+  ])
+    expect(await raw(`POST ${target}`), target).toMatch(/ 404 /)
   const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\n'
   expect(await raw('GET /v1/responses', upgrade)).toMatch(/ 426 /)
   expect(await raw(`POST /v1/chat/completions?key=${key}`)).toMatch(/ 401 /)

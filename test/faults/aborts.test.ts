@@ -7,44 +7,64 @@ budgets: [{ budget_yearly_usd: 1000000 }]
 `
 const user = [{ role: 'user', content: 'tell me a long story' }]
 const streams: Readonly<Record<string, readonly [path: string, body: unknown]>> = {
-  'OpenAI chat': ['/v1/chat/completions',
-    { model: 'gpt-5-mini', max_tokens: 1600, messages: user, stream: true }],
-  'OpenAI responses': ['/v1/responses',
-    { model: 'gpt-5-mini', max_output_tokens: 1600, input: 'a long story', stream: true }],
-  'Anthropic messages': ['/v1/messages',
-    { model: 'claude-haiku-4-5', max_tokens: 1600, messages: user, stream: true }],
-  'Gemini': ['/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse', {
-    contents: [{ role: 'user', parts: [{ text: 'a long story' }] }],
-    generationConfig: { maxOutputTokens: 1600 },
-  }],
+  'OpenAI chat': [
+    '/v1/chat/completions',
+    { model: 'gpt-5-mini', max_tokens: 1600, messages: user, stream: true },
+  ],
+  'OpenAI responses': [
+    '/v1/responses',
+    { model: 'gpt-5-mini', max_output_tokens: 1600, input: 'a long story', stream: true },
+  ],
+  'Anthropic messages': [
+    '/v1/messages',
+    { model: 'claude-haiku-4-5', max_tokens: 1600, messages: user, stream: true },
+  ],
+  Gemini: [
+    '/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse',
+    {
+      contents: [{ role: 'user', parts: [{ text: 'a long story' }] }],
+      generationConfig: { maxOutputTokens: 1600 },
+    },
+  ],
 }
 
 /** Reads `events` events of the answer, then breaks the connection. Null: reads to the end. */
 function readSome(
-  { url }: World, key: string, path: string, body: unknown, events: number | null,
+  { url }: World,
+  key: string,
+  path: string,
+  body: unknown,
+  events: number | null,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const text = JSON.stringify(body)
     let seen = 0
-    const sent = request(url + path, {
-      method: 'POST', agent: false, headers: {
-        authorization: `Bearer ${key}`, 'content-type': 'application/json',
-        'content-length': Buffer.byteLength(text),
-        'bursar-sim': 'tokens=1600; chunks=200; pace=1',
+    const sent = request(
+      url + path,
+      {
+        method: 'POST',
+        agent: false,
+        headers: {
+          authorization: `Bearer ${key}`,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(text),
+          'bursar-sim': 'tokens=1600; chunks=200; pace=1',
+        },
       },
-    }, (answer) => {
-      const stop = (): void => {
-        sent.destroy()
-        resolve(seen)
-      }
-      if (events === 0) return stop()
-      answer.on('data', (chunk: Buffer) => {
-        seen += chunk.toString().split('\n\n').length - 1
-        if (events !== null && seen >= events) stop()
-      })
-      answer.on('end', () => resolve(seen))
-      answer.on('error', () => resolve(seen))
-    })
+      (answer) => {
+        const stop = (): void => {
+          sent.destroy()
+          resolve(seen)
+        }
+        if (events === 0) return stop()
+        answer.on('data', (chunk: Buffer) => {
+          seen += chunk.toString().split('\n\n').length - 1
+          if (events !== null && seen >= events) stop()
+        })
+        answer.on('end', () => resolve(seen))
+        answer.on('error', () => resolve(seen))
+      },
+    )
     sent.on('error', (error) => (seen === 0 && events !== 0 ? reject(error) : resolve(seen)))
     sent.end(text)
   })

@@ -1,7 +1,13 @@
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import {
-  auditBooks, call, chatBody, startWorld, trueUp, until, type World,
+  auditBooks,
+  call,
+  chatBody,
+  startWorld,
+  trueUp,
+  until,
+  type World,
 } from '#test/support/bursar.ts'
 
 const config = `organization: acme
@@ -16,29 +22,39 @@ const user = [{ role: 'user', content: 'please write something of some length' }
 
 /** Every way into a provider. */
 const routes: Readonly<Record<string, readonly [path: string, body: unknown]>> = {
-  'chat': ['/v1/chat/completions', chatBody('hello', { max_tokens: 60 })],
+  chat: ['/v1/chat/completions', chatBody('hello', { max_tokens: 60 })],
   'chat stream': ['/v1/chat/completions', chatBody('hello', { max_tokens: 60, stream: true })],
-  'responses': ['/v1/responses', { model: 'gpt-5-mini', input: 'hello', max_output_tokens: 60 }],
-  'responses stream': ['/v1/responses',
-    { model: 'gpt-5-mini', input: 'hello', max_output_tokens: 60, stream: true }],
-  'embeddings': ['/v1/embeddings', { model: 'text-embedding-3-small', input: 'hello' }],
-  'messages': ['/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 60, messages: user }],
-  'messages stream': ['/v1/messages',
-    { model: 'claude-haiku-4-5', max_tokens: 60, messages: user, stream: true }],
-  'generate': ['/v1beta/models/gemini-2.5-flash:generateContent',
-    { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] }],
-  'generate stream': ['/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse',
-    { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] }],
+  responses: ['/v1/responses', { model: 'gpt-5-mini', input: 'hello', max_output_tokens: 60 }],
+  'responses stream': [
+    '/v1/responses',
+    { model: 'gpt-5-mini', input: 'hello', max_output_tokens: 60, stream: true },
+  ],
+  embeddings: ['/v1/embeddings', { model: 'text-embedding-3-small', input: 'hello' }],
+  messages: ['/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 60, messages: user }],
+  'messages stream': [
+    '/v1/messages',
+    { model: 'claude-haiku-4-5', max_tokens: 60, messages: user, stream: true },
+  ],
+  generate: [
+    '/v1beta/models/gemini-2.5-flash:generateContent',
+    { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] },
+  ],
+  'generate stream': [
+    '/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse',
+    { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] },
+  ],
 }
 
 type Exit = (world: World, key: string, path: string, body: unknown) => Promise<unknown>
 
-const told = (directive: string): Exit => (world, key, path, body) =>
-  call(world, key, path, body, { 'bursar-sim': directive }).catch(() => null)
+const told =
+  (directive: string): Exit =>
+  (world, key, path, body) =>
+    call(world, key, path, body, { 'bursar-sim': directive }).catch(() => null)
 
 /** Every way out of a call. */
 const exits: Readonly<Record<string, Exit>> = {
-  'answered': told('tokens=5'),
+  answered: told('tokens=5'),
   'refused by the provider, 400': told('status=400'),
   'refused by the provider, 429': told('status=429'),
   'broken provider, 500': told('status=500'),
@@ -58,9 +74,13 @@ function hangUp({ url }: World, key: string, path: string, body: unknown): Promi
   return new Promise((resolve) => {
     const text = JSON.stringify(body)
     const sent = request(url + path, {
-      method: 'POST', agent: false, headers: {
-        authorization: `Bearer ${key}`, 'content-type': 'application/json',
-        'content-length': Buffer.byteLength(text), 'bursar-sim': 'tokens=5; delay=15',
+      method: 'POST',
+      agent: false,
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(text),
+        'bursar-sim': 'tokens=5; delay=15',
       },
     })
     sent.on('error', () => resolve())

@@ -40,32 +40,50 @@ function withinLimits(entries: readonly LedgerEntry[], snapshot: Snapshot): void
   }
 }
 
-/** Faults are over: nothing is pending, and the ledger is the provider's bill to the nano-dollar. */
+/**
+ * Faults are over: nothing is pending, and the ledger is the provider's bill to the nano-dollar.
+ */
 export async function atRest(
-  clock: VirtualClock, store: Store, snapshot: Snapshot, bill: ReadonlyMap<string, bigint>,
+  clock: VirtualClock,
+  store: Store,
+  snapshot: Snapshot,
+  bill: ReadonlyMap<string, bigint>,
   failures: Error[],
 ): Promise<number> {
   const rules = rulesOf(snapshot)
   // What no process will ever end is presumed spent; the bill then says what it was.
-  await expireHolds({ clock, observe: () => {}, store, rules: () => rules },
-    instant(Number.MAX_SAFE_INTEGER))
+  await expireHolds(
+    { clock, observe: () => {}, store, rules: () => rules },
+    instant(Number.MAX_SAFE_INTEGER),
+  )
   await check(store, snapshot)
   const holds = await store.recentHolds(100_000)
   for (const hold of holds) checkEnd(hold, bill, failures)
   const presumed = holds.filter(({ basis }) => basis === 'presumed')
   for (const { id } of presumed) {
     const cost = nanos(bill.get(id) ?? 0n)
-    await store.run({ kind: 'adjust', hold: id, cost, reason: 'the bill', author: 'sim' },
-      clock.now(), rules)
+    await store.run(
+      { kind: 'adjust', hold: id, cost, reason: 'the bill', author: 'sim' },
+      clock.now(),
+      rules,
+    )
   }
   const total = [...bill.values()].reduce((sum, cost) => sum + cost, 0n)
   const after = await store.recentHolds(100_000)
-  assert.equal(after.reduce((sum, { cost }) => sum + (cost ?? 0n), 0n), total, 'ledger is bill')
+  assert.equal(
+    after.reduce((sum, { cost }) => sum + (cost ?? 0n), 0n),
+    total,
+    'ledger is bill',
+  )
   const entries = await store.entries(0, 1_000_000)
-  const organization = [...fold(entries)]
-    .filter(([account]) => account.startsWith('bud_organization'))
-  assert.equal(organization.reduce((sum, [, { posted }]) => sum + posted, 0n), total,
-    'the organization has paid the bill')
+  const organization = [...fold(entries)].filter(([account]) =>
+    account.startsWith('bud_organization'),
+  )
+  assert.equal(
+    organization.reduce((sum, [, { posted }]) => sum + posted, 0n),
+    total,
+    'the organization has paid the bill',
+  )
   assert.equal(await store.openHolds(), 0, 'no hold outlives its call')
   return presumed.length
 }

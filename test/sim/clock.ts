@@ -40,10 +40,14 @@ export class VirtualClock implements Clock {
     return new Promise((resolve) => {
       const sleeper = { at: this.#now + Math.max(0, ms), no: this.#sequence++, wake: resolve }
       this.#sleepers.push(sleeper)
-      signal?.addEventListener('abort', () => {
-        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
-        resolve()
-      }, { once: true })
+      signal?.addEventListener(
+        'abort',
+        () => {
+          this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
+          resolve()
+        },
+        { once: true },
+      )
     })
   }
 

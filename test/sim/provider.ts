@@ -6,17 +6,27 @@ import type { Clock } from '#ports/clock.ts'
 import type { Upstream, UpstreamListener, UpstreamRequest } from '#ports/upstream.ts'
 
 const rates = {
-  input: picosPerUnit(3_000_000n), cache_read: picosPerUnit(300_000n),
+  input: picosPerUnit(3_000_000n),
+  cache_read: picosPerUnit(300_000n),
   output: picosPerUnit(15_000_000n),
 }
 const row: PriceRow = {
-  vendor: 'openai', model: 'sim-1', from: null, until: null,
-  bands: [{ abovePromptTokens: -1, rates }], geos: {},
-  tiers: { standard: { numerator: 1n, denominator: 1n } }, contextWindow: 100_000,
-  maxOutputTokens: 4000, source: 'simulation', checked: '2026-01-01',
+  vendor: 'openai',
+  model: 'sim-1',
+  from: null,
+  until: null,
+  bands: [{ abovePromptTokens: -1, rates }],
+  geos: {},
+  tiers: { standard: { numerator: 1n, denominator: 1n } },
+  contextWindow: 100_000,
+  maxOutputTokens: 4000,
+  source: 'simulation',
+  checked: '2026-01-01',
 }
 export const priceBook: PriceBook = {
-  version: 'sim', rows: [row], byName: new Map([['sim-1', [row]]]),
+  version: 'sim',
+  rows: [row],
+  byName: new Map([['sim-1', [row]]]),
 }
 
 /** Answers, refuses, hangs up, forgets its usage; and writes down what it will charge. */
@@ -54,7 +64,8 @@ export class BillingProvider implements Upstream {
     }
     void play()
     return {
-      pause: () => {}, resume: () => {},
+      pause: () => {},
+      resume: () => {},
       abort: () => {
         cut?.()
         cut = null
@@ -79,7 +90,9 @@ export class BillingProvider implements Upstream {
     const prompt = 1 + Math.floor(this.#chance() * 60)
     const cached = Math.floor(this.#chance() * prompt)
     const output = 1 + Math.floor(this.#chance() * (cap - 1))
-    const picos = BigInt(prompt - cached) * rates.input + BigInt(cached) * rates.cache_read +
+    const picos =
+      BigInt(prompt - cached) * rates.input +
+      BigInt(cached) * rates.cache_read +
       BigInt(output) * rates.output
     const attempt = request.headers['x-client-request-id'] ?? assert.fail('no attempt id')
     assert.ok(!this.bill.has(attempt), 'an attempt is sent once')
@@ -88,12 +101,16 @@ export class BillingProvider implements Upstream {
   }
 
   async #answer(
-    request: UpstreamRequest, listener: UpstreamListener,
-    usage: { prompt: number; cached: number; output: number }, fate: number,
-    end: (work: () => void) => void, isOver: () => boolean,
+    request: UpstreamRequest,
+    listener: UpstreamListener,
+    usage: { prompt: number; cached: number; output: number },
+    fate: number,
+    end: (work: () => void) => void,
+    isOver: () => boolean,
   ): Promise<void> {
     const said = {
-      prompt_tokens: usage.prompt, completion_tokens: usage.output,
+      prompt_tokens: usage.prompt,
+      completion_tokens: usage.output,
       total_tokens: usage.prompt + usage.output,
       prompt_tokens_details: { cached_tokens: usage.cached },
     }

@@ -23,8 +23,11 @@ test(`${seeds} seeds of 60 calls keep every promise`, async () => {
 
 test('seeds that once failed', async () => {
   const text = readFileSync(new URL('seeds.txt', import.meta.url), 'utf8')
-  const kept = text.split('\n').map((line) => line.split('#')[0]?.trim() ?? '')
-    .filter((line) => line !== '').map(Number)
+  const kept = text
+    .split('\n')
+    .map((line) => line.split('#')[0]?.trim() ?? '')
+    .filter((line) => line !== '')
+    .map(Number)
   for (const seed of kept) await run(seed)
   expect(kept.every(Number.isSafeInteger)).toBe(true)
 })

@@ -32,9 +32,19 @@ export interface Report {
 
 function rule(name: string, usd: string, more: Partial<BudgetRule> = {}): BudgetRule {
   return {
-    id: makeId('bud', name), name, selector: {}, per: null, unit: 'usd',
-    amount: parseUsd(usd) ?? assert.fail(), period: 'hour', timeZone: 'UTC', mode: 'enforce',
-    owner: null, reviewEveryDays: null, origin: 'sim', ladder: [
+    id: makeId('bud', name),
+    name,
+    selector: {},
+    per: null,
+    unit: 'usd',
+    amount: parseUsd(usd) ?? assert.fail(),
+    period: 'hour',
+    timeZone: 'UTC',
+    mode: 'enforce',
+    owner: null,
+    reviewEveryDays: null,
+    origin: 'sim',
+    ladder: [
       { label: '0.5', at: { numerator: 5n, denominator: 10n }, actions: [] },
       { label: '0.8', at: { numerator: 8n, denominator: 10n }, actions: [] },
       { label: '1.2', at: { numerator: 12n, denominator: 10n }, actions: [{ kind: 'hard_stop' }] },
@@ -46,17 +56,35 @@ function rule(name: string, usd: string, more: Partial<BudgetRule> = {}): Budget
 function snapshotOf(chance: () => number): Snapshot {
   const tight = (0.05 + chance() * 0.5).toFixed(3)
   const throttled: BudgetRule['ladder'] = [
-    { label: '0.9', at: { numerator: 9n, denominator: 10n },
-      actions: [{ kind: 'throttle', percent: 50 }] },
+    {
+      label: '0.9',
+      at: { numerator: 9n, denominator: 10n },
+      actions: [{ kind: 'throttle', percent: 50 }],
+    },
     { label: '1.2', at: { numerator: 12n, denominator: 10n }, actions: [{ kind: 'hard_stop' }] },
   ]
   return {
-    version: 'sim', organization: 'sim', timeZone: 'UTC', environments: [], treeDeclared: false,
-    tree: [], webhooks: [], notices: [], priceBook,
-    providers: [{
-      name: 'sim', kind: 'openai', baseUrl: 'http://provider.sim', credential: null,
-      environments: null, models: [], free: false, retries: chance() < 0.5 ? 1 : 0,
-    }],
+    version: 'sim',
+    organization: 'sim',
+    timeZone: 'UTC',
+    environments: [],
+    treeDeclared: false,
+    tree: [],
+    webhooks: [],
+    notices: [],
+    priceBook,
+    providers: [
+      {
+        name: 'sim',
+        kind: 'openai',
+        baseUrl: 'http://provider.sim',
+        credential: null,
+        environments: null,
+        models: [],
+        free: false,
+        retries: chance() < 0.5 ? 1 : 0,
+      },
+    ],
     budgets: [
       rule('organization', '5.00', { period: 'day' }),
       rule('agent', tight, chance() < 0.3 ? { ladder: throttled } : {}),
@@ -64,8 +92,13 @@ function snapshotOf(chance: () => number): Snapshot {
       rule('calls', '0', { unit: 'calls', amount: 40n, period: 'hour' }),
     ],
     policy: {
-      unpricedModel: 'deny', noBudget: 'allow', onTight: chance() < 0.5 ? 'clamp' : 'refuse',
-      clampFloorTokens: 16, exposeAmounts: 'full', maxWaitMs: 2000, platformFeePercent: '0',
+      unpricedModel: 'deny',
+      noBudget: 'allow',
+      onTight: chance() < 0.5 ? 'clamp' : 'refuse',
+      clampFloorTokens: 16,
+      exposeAmounts: 'full',
+      maxWaitMs: 2000,
+      platformFeePercent: '0',
       ledgerUnavailableAllowance: nanos(0n),
     },
   }
@@ -73,7 +106,10 @@ function snapshotOf(chance: () => number): Snapshot {
 
 /** Fails before or after the commit, now and then: the caller cannot tell which. */
 function shaky(
-  store: Store, clock: Clock, chance: () => number, faults: { on: boolean },
+  store: Store,
+  clock: Clock,
+  chance: () => number,
+  faults: { on: boolean },
 ): Pick<LedgerStore, 'run'> {
   return {
     run: async (command, now, rules) => {
@@ -88,9 +124,19 @@ function shaky(
 }
 
 const key: VirtualKey = {
-  id: 'key_sim', name: 'sim', hash: '', prefix: 'vk_sim', team: null, agent: 'agent',
-  environment: null, tenant: null, user: null, createdAt: instant(0), createdBy: 'sim',
-  expiresAt: null, revokedAt: null,
+  id: 'key_sim',
+  name: 'sim',
+  hash: '',
+  prefix: 'vk_sim',
+  team: null,
+  agent: 'agent',
+  environment: null,
+  tenant: null,
+  user: null,
+  createdAt: instant(0),
+  createdBy: 'sim',
+  expiresAt: null,
+  revokedAt: null,
 }
 
 interface Tally {
@@ -113,7 +159,9 @@ function caller(clock: Clock, tally: Tally, abortAfterMs: number | null): Client
     })
   }
   return {
-    get gone() { return gone },
+    get gone() {
+      return gone
+    },
     start: (status) => {
       if (status === 200) tally.answered += 1
       else tally.refused += 1
@@ -164,12 +212,13 @@ export async function simulate(seed: number, store: Store, calls = 60): Promise<
         if (o.kind === 'unexpected') failures.push(new Error(`${o.where}: ${o.reason}`))
       },
       upstream: {
-        send: (request, listener) => provider.send(request, {
-          started: (s, h) => alive() && listener.started(s, h),
-          data: (c) => alive() && listener.data(c),
-          ended: () => alive() && listener.ended(),
-          failed: (f) => alive() && listener.failed(f),
-        }),
+        send: (request, listener) =>
+          provider.send(request, {
+            started: (s, h) => alive() && listener.started(s, h),
+            data: (c) => alive() && listener.data(c),
+            ended: () => alive() && listener.ended(),
+            failed: (f) => alive() && listener.failed(f),
+          }),
         close: async () => {},
       },
       store: {
@@ -179,7 +228,9 @@ export async function simulate(seed: number, store: Store, calls = 60): Promise<
           return alive() ? outcome : never
         },
       },
-      balances: store, snapshot: () => snapshot, findKey: () => key,
+      balances: store,
+      snapshot: () => snapshot,
+      findKey: () => key,
       limits: { ...usualLimits, drainMs: 30_000, holdMs: 600_000 },
     }
     return { deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 } }
@@ -197,18 +248,27 @@ export async function simulate(seed: number, store: Store, calls = 60): Promise<
     await clock.sleep(Math.floor(chance() * 120_000))
     const stream = chance() < 0.5
     const body = JSON.stringify({
-      model: 'sim-1', messages: [{ role: 'user', content: 'x'.repeat(60) }],
-      ...(stream ? { stream: true } : {}), ...(chance() < 0.7 ? { max_tokens: 400 } : {}),
+      model: 'sim-1',
+      messages: [{ role: 'user', content: 'x'.repeat(60) }],
+      ...(stream ? { stream: true } : {}),
+      ...(chance() < 0.7 ? { max_tokens: 400 } : {}),
     })
     const abort = chance() < 0.15 ? Math.floor(chance() * 20_000) : null
     const mine = epoch
     const headers = { 'bursar-user': [`user-${i % 5}`], authorization: ['Bearer vk_x'] }
     const endpoint = {
-      dialect: 'openai' as const, operation: 'chat' as const, pathModel: null, pathStream: false,
-      upstreamPath: '/v1/chat/completions', query: '',
+      dialect: 'openai' as const,
+      operation: 'chat' as const,
+      pathModel: null,
+      pathStream: false,
+      upstreamPath: '/v1/chat/completions',
+      query: '',
     }
     const request = {
-      method: 'POST', target: '/v1/chat/completions', headers, body: Buffer.from(body),
+      method: 'POST',
+      target: '/v1/chat/completions',
+      headers,
+      body: Buffer.from(body),
     }
     const client = caller(clock, tally, abort)
     // A crash leaves its calls without an end: they count as done when their process is gone.
@@ -220,31 +280,39 @@ export async function simulate(seed: number, store: Store, calls = 60): Promise<
   }
   for (let i = 0; i < calls; i += 1) {
     open += 1
-    one(i).catch((error: unknown) => failures.push(asError(error))).finally(() => {
-      open -= 1
-    })
+    one(i)
+      .catch((error: unknown) => failures.push(asError(error)))
+      .finally(() => {
+        open -= 1
+      })
   }
   const crash = async (): Promise<void> => {
     await clock.sleep(20_000 + Math.floor(chance() * 90_000))
     if (chance() < 0.6) {
       crashes += 1
       desk = boot()
-      await expireHolds({ clock, observe: () => {}, store, rules: () => rules },
-        instant(Number.MAX_SAFE_INTEGER))
+      await expireHolds(
+        { clock, observe: () => {}, store, rules: () => rules },
+        instant(Number.MAX_SAFE_INTEGER),
+      )
     }
     if (chance() < 0.3) clock.jump(Math.floor((chance() - 0.3) * 3_600_000))
   }
   open += 1
-  crash().catch((error: unknown) => failures.push(asError(error))).finally(() => {
-    open -= 1
-  })
+  crash()
+    .catch((error: unknown) => failures.push(asError(error)))
+    .finally(() => {
+      open -= 1
+    })
   await clock.run(() => open === 0, checkChanged)
   faults.on = false
   await clock.run(() => desk.books.unsettled === 0 && desk.drains.count >= 0)
   const presumed = await atRest(clock, store, snapshot, provider.bill, failures)
   if (failures[0] !== undefined) throw failures[0]
   return {
-    ...tally, crashes, presumed,
+    ...tally,
+    crashes,
+    presumed,
     billed: formatUsd(nanos([...provider.bill.values()].reduce((a, b) => a + b, 0n))),
     entries: (await store.entries(0, 1_000_000)).length,
   }

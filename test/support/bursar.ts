@@ -37,10 +37,14 @@ export interface WorldOptions {
 }
 
 export function snapshotFor(
-  config: string, simulatorUrl: string, options: Pick<WorldOptions, 'providers' | 'retries'> = {},
+  config: string,
+  simulatorUrl: string,
+  options: Pick<WorldOptions, 'providers' | 'retries'> = {},
 ): Snapshot {
   const loaded = loadSnapshot({
-    files: [{ name: 'test.yaml', text: config }], env: () => undefined, readFile: () => null,
+    files: [{ name: 'test.yaml', text: config }],
+    env: () => undefined,
+    readFile: () => null,
     priceBook: loadPriceBook(),
   })
   if (!loaded.ok) throw new Error(loaded.problem.map(formatProblem).join('\n'))
@@ -48,22 +52,38 @@ export function snapshotFor(
   const names = options.providers ?? ['simulator']
   return {
     ...snapshot,
-    providers: [...snapshot.providers, ...names.map((name) => ({
-      name, kind: 'simulator' as const, baseUrl: simulatorUrl, credential: secret('provider-key'),
-      environments: null, models: [], free: false, retries: options.retries ?? 0,
-    }))],
+    providers: [
+      ...snapshot.providers,
+      ...names.map((name) => ({
+        name,
+        kind: 'simulator' as const,
+        baseUrl: simulatorUrl,
+        credential: secret('provider-key'),
+        environments: null,
+        models: [],
+        free: false,
+        retries: options.retries ?? 0,
+      })),
+    ],
   }
 }
 
 export async function startWorld(options: WorldOptions): Promise<World> {
   const simulator = await startSimulator({
-    listen: { host: '127.0.0.1', port: 0 }, priceBook: loadPriceBook(),
-    delayMs: options.delayMs ?? 0, paceMs: options.paceMs ?? 0,
+    listen: { host: '127.0.0.1', port: 0 },
+    priceBook: loadPriceBook(),
+    delayMs: options.delayMs ?? 0,
+    paceMs: options.paceMs ?? 0,
   })
   const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), 'bursar-'))
   const bursar = await startBursar({
-    host: '127.0.0.1', port: 0, dataFolder, demo: false, adminToken: 'adm_test',
-    secretKey: 'pepper', logLevel: 'silent',
+    host: '127.0.0.1',
+    port: 0,
+    dataFolder,
+    demo: false,
+    adminToken: 'adm_test',
+    secretKey: 'pepper',
+    logLevel: 'silent',
     load: () => snapshotFor(options.config, simulator.url, options),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
@@ -78,7 +98,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     return JSON.parse(text)
   }
   return {
-    bursar, simulator, url: bursar.url, dataFolder, api,
+    bursar,
+    simulator,
+    url: bursar.url,
+    dataFolder,
+    api,
     key: async (of = {}) => ((await api('/keys', of)) as { key: string }).key,
     postedUsd: async (budget) => {
       const rows = (await api(`/budgets/${budget}`)) as { posted_usd: string }[]
@@ -102,26 +126,36 @@ export interface Answer {
 
 /** One call, as a program would make it. */
 export async function call(
-  world: Pick<World, 'url'>, key: string, path: string, body: unknown,
+  world: Pick<World, 'url'>,
+  key: string,
+  path: string,
+  body: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   const answer = await fetch(world.url + path, {
-    method: 'POST', body: JSON.stringify(body),
+    method: 'POST',
+    body: JSON.stringify(body),
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
   })
   const text = await answer.text()
   return {
-    status: answer.status, headers: answer.headers, text,
+    status: answer.status,
+    headers: answer.headers,
+    text,
     json: () => JSON.parse(text) as Record<string, unknown>,
   }
 }
 
-export const chatBody = (content: string, more: Readonly<Record<string, unknown>> = {}): unknown =>
-  ({ model: 'gpt-5-mini', messages: [{ role: 'user', content }], ...more })
+export const chatBody = (
+  content: string,
+  more: Readonly<Record<string, unknown>> = {},
+): unknown => ({ model: 'gpt-5-mini', messages: [{ role: 'user', content }], ...more })
 
 /** Waits until `done` says so; fails loudly, with what was last seen. */
 export async function until(
-  what: string, done: () => Promise<boolean> | boolean, ms = 5000,
+  what: string,
+  done: () => Promise<boolean> | boolean,
+  ms = 5000,
 ): Promise<void> {
   const end = Date.now() + ms
   while (!(await done())) {
@@ -155,11 +189,12 @@ export async function auditBooks(world: World): Promise<number> {
 /** What nobody knew is set right by the provider's bill, as reconciliation does. */
 export async function trueUp(world: World): Promise<number> {
   const lines = new Map(world.simulator.bill().lines.map((line) => [line.client_request_id, line]))
-  const presumed = (await world.bursar.store.recentHolds(1_000_000))
-    .filter(({ basis }) => basis === 'presumed')
+  const presumed = (await world.bursar.store.recentHolds(1_000_000)).filter(
+    ({ basis }) => basis === 'presumed',
+  )
   for (const { id } of presumed) {
     const cost_usd = lines.get(id)?.cost_usd ?? '0.000000000'
-    await world.api('/ledger/adjustments', { hold: id, cost_usd, reason: 'the provider\'s bill' })
+    await world.api('/ledger/adjustments', { hold: id, cost_usd, reason: "the provider's bill" })
   }
   return presumed.length
 }

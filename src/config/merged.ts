@@ -1,0 +1,25 @@
+/** All documents of all files as one, every entry with the place it was written at. */
+import type { Snapshot } from '#core/snapshot.ts'
+import type { BudgetEntry, ConfigFile, QuotaEntry } from './document.ts'
+import type { ConfigProblem, Path } from './source.ts'
+
+export interface Loaded {
+  readonly snapshot: Snapshot
+  /** True where no provider has a credential: the simulator answers. */
+  readonly simulate: boolean
+}
+
+/** Entries with the place they were written at: for messages, and for `origin`. */
+export interface Placed<Entry> {
+  readonly entry: Entry
+  readonly problem: (message: string, path?: Path, hint?: string | null) => ConfigProblem
+}
+
+/** All documents of all files as one. */
+export interface Merged {
+  readonly file: Omit<ConfigFile, 'budgets' | 'quotas'>
+  readonly budgets: readonly Placed<BudgetEntry>[]
+  readonly quotas: readonly Placed<QuotaEntry>[]
+  readonly problem: (path: Path, message: string, hint?: string | null) => ConfigProblem
+  readonly notices: readonly string[]
+}
