@@ -1,0 +1,182 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, expect, test } from 'vitest'
+import { periodAt } from '#core/time.ts'
+import type { Alert } from '#core/alert.ts'
+import type { VirtualKey } from '#core/key.ts'
+import { nanos } from '#core/money.ts'
+import { instant } from '#core/time.ts'
+import { MemoryStore } from '#store/memory.ts'
+import { SqliteStore } from '#store/sqlite.ts'
+import { ledgerStoreConformance } from './ledger-store.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'bursar-store-'))
+let files = 0
+const fresh = (): string => join(folder, `${++files}.db`)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+ledgerStoreConformance('memory', () => new MemoryStore())
+ledgerStoreConformance('sqlite in memory', () => new SqliteStore({ path: ':memory:' }))
+ledgerStoreConformance('sqlite in a file', () => new SqliteStore({ path: fresh() }))
+
+const at = instant(1_800_000_000_000)
+const key: VirtualKey = {
+  id: 'key_1',
+  name: 'k',
+  hash: 'h',
+  prefix: 'vk_',
+  team: null,
+  agent: 'a',
+  environment: null,
+  tenant: null,
+  user: '12n',
+  createdAt: at,
+  createdBy: 'x',
+  expiresAt: null,
+  revokedAt: null,
+}
+const audit = {
+  id: 'aud_1',
+  at,
+  actor: 'x',
+  action: 'key.created',
+  subject: 'key_1',
+  reason: null,
+  before: null,
+  after: { n: 1 },
+} as const
+
+test.each(['memory', 'sqlite'])('%s: keys, audit rows and their order', async (kind) => {
+  const store = kind === 'memory' ? new MemoryStore() : new SqliteStore({ path: fresh() })
+  await store.change({ kind: 'put_key', key }, audit)
+  await store.change({ kind: 'note' }, { ...audit, id: 'aud_2', action: 'second' })
+  expect(await store.keys()).toEqual([key])
+  expect(await store.keyByHash('h')).toEqual(key)
+  expect(await store.keyByHash('other')).toBeNull()
+  expect((await store.audit(10)).map(({ action }) => action)).toEqual(['second', 'key.created'])
+  await store.close()
+})
+
+test.each(['memory', 'sqlite'])('%s: the outbox', async (kind) => {
+  const store = kind === 'memory' ? new MemoryStore() : new SqliteStore({ path: fresh() })
+  const rule = {
+    id: 'bud_x' as const,
+    name: 'x',
+    selector: {},
+    per: null,
+    unit: 'usd' as const,
+    amount: 10n,
+    period: 'day' as const,
+    timeZone: 'UTC',
+    mode: 'enforce' as const,
+    owner: null,
+    reviewEveryDays: null,
+    origin: '',
+    ladder: [
+      {
+        label: '0.5',
+        at: { numerator: 1n, denominator: 2n },
+        actions: [{ kind: 'notify' as const, channel: 'owner' as const, name: null }],
+      },
+    ],
+  }
+  const rules = (): typeof rule => rule
+  const attribution = {
+    organization: 'a',
+    business_unit: null,
+    team: null,
+    agent: null,
+    environment: null,
+    tenant: null,
+    user: null,
+    key: null,
+    model: null,
+    provider: null,
+  }
+  await store.run(
+    {
+      kind: 'hold',
+      hold: 'hold_1',
+      call: 'call_1',
+      accounts: [{ rule, value: null }],
+      attribution,
+      expiresAt: instant(at + 1000),
+      facts: {},
+      asking: {
+        fixedPicos: 6000n,
+        picosPerOutputToken: 0n,
+        outputCap: 0,
+        outputCapFloor: 0,
+        fixedTokens: 1,
+        tokensPerCap: 0,
+      },
+    },
+    at,
+    rules,
+  )
+  await store.run(
+    {
+      kind: 'settle',
+      hold: 'hold_1',
+      cost: nanos(6n),
+      tokens: 1,
+      basis: 'actual',
+      facts: {},
+    },
+    at,
+    rules,
+  )
+  const [alert] = (await store.unrouted(10)) as [Alert]
+  expect(alert).toMatchObject({ threshold: '0.5', posted: 6n, amount: 10n })
+  expect(alert.periodEnd).toBe(periodAt('day', 'UTC', at).end)
+  const waiting = {
+    alert: alert.id,
+    channel: 'slack',
+    state: 'waiting' as const,
+    attempts: 0,
+    nextAt: at,
+    lastError: null,
+  }
+  await store.route(alert.id, [waiting])
+  expect(await store.unrouted(10)).toEqual([])
+  expect(await store.due(instant(at - 1), 10)).toEqual([])
+  expect(await store.due(at, 10)).toEqual([{ ...waiting, of: alert }])
+  await store.saveNotification({ ...waiting, state: 'delivered', attempts: 1 })
+  expect(await store.due(at, 10)).toEqual([])
+  expect(await store.notifications(10)).toMatchObject([{ state: 'delivered', attempts: 1 }])
+  await store.close()
+})
+
+test('a second process is told who is in the way', async () => {
+  const path = fresh()
+  const store = new SqliteStore({ path })
+  expect(() => new SqliteStore({ path })).toThrow(/another Bursar is using/)
+  await store.close()
+  await new SqliteStore({ path }).close()
+})
+
+test('a file of a newer version is refused, not guessed at', async () => {
+  const path = fresh()
+  await new SqliteStore({ path }).close()
+  const db = new DatabaseSync(path)
+  db.exec('pragma user_version = 99')
+  db.close()
+  expect(() => new SqliteStore({ path })).toThrow(/newer Bursar/)
+})
+
+test('entries and audit rows cannot be changed or removed', async () => {
+  const path = fresh()
+  const store = new SqliteStore({ path })
+  await store.change({ kind: 'note' }, audit)
+  await store.close()
+  const db = new DatabaseSync(path)
+  expect(() => db.exec("update audit set json = '{}'")).toThrow(/immutable/)
+  expect(() => db.exec('delete from audit')).toThrow(/immutable/)
+  expect(() =>
+    db.exec("insert into entry values (1, 'hold', null, 0, '', 0, null, null)"),
+  ).not.toThrow()
+  expect(() => db.exec('delete from entry')).toThrow(/immutable/)
+  db.close()
+})
