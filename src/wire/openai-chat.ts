@@ -227,7 +227,10 @@ export function meterChat(call: ParsedCall): StreamMeter {
     const found = openaiReport(chunk, 'chat')
     report =
       found.usage === null
-        ? { ...report, model: report.model ?? found.model, responseId: found.responseId,
+        ? {
+            ...report,
+            model: report.model ?? found.model,
+            responseId: found.responseId,
             oddities: [...report.oddities, ...found.oddities],
           }
         : { ...found, model: found.model ?? report.model, tier: found.tier ?? report.tier }

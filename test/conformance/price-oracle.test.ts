@@ -1,4 +1,4 @@
-/** Our book against an independent one: each disagreement is listed with its reason, none is silent. */
+/** Our book against an independent one: a disagreement is listed with its reason, never silent. */
 import { calcPrice } from '@pydantic/genai-prices'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
