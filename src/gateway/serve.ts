@@ -1,7 +1,9 @@
 /**
  * A call's life: identify, quote, decide, hold, forward, meter, settle. Every path ends its hold.
  */
+import { accountsFor } from '#core/account.ts'
 import { route, type Target } from '#core/decide.ts'
+import { unpricedTool } from '#core/quote.ts'
 import type { Refusal } from '#core/refusal.ts'
 import type { Attribution } from '#core/scope.ts'
 import { viewsOf } from '#core/view.ts'
@@ -51,7 +53,27 @@ export async function serveCall(
     const { code, message, param } = routing
     return refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
   }
+  const barred = barredBy(serving, routing.targets[0])
+  if (barred !== null) return refuseServing(desk.deps, serving, barred)
   await tryTargets(desk, serving, routing.targets)
+}
+
+/** What no hold can answer for: a tool without a fee, or no budget where policy wants one. */
+function barredBy(serving: Serving, { row, model, provider }: Target): Refusal | null {
+  const { parsed, snapshot, principal, id, codex } = serving
+  const frame = { callId: id, codex }
+  const tool = row === null ? null : unpricedTool(parsed.shape, row)
+  if (tool !== null) {
+    const message = `Model "${model}" has no fee for ${tool}, so its cost cannot be bounded.`
+    return plainRefusal(frame, 'unbounded_cost', message, { param: 'tools' })
+  }
+  if (snapshot.policy.noBudget === 'allow' || parsed.endpoint.operation === 'count_tokens')
+    return null
+  const attribution = { ...principal.attribution, model, provider: provider.name }
+  const covered = accountsFor(snapshot.budgets, attribution).some(({ rule }) => rule.unit === 'usd')
+  if (covered) return null
+  const message = 'No budget covers this call, and policy.no_budget is deny: add a budget for it.'
+  return plainRefusal(frame, 'not_allowed', message)
 }
 
 /** Targets in order, each with its retries; a try that provably cost nothing may be followed. */

@@ -1,7 +1,7 @@
 /**
  * Ledger stories, one step a line: `<seconds> <command> -> <outcome>`. Balances read
- * posted/pending, in nano-dollars, calls or tokens. Unless said otherwise a limit is 100. Written to
- * be read by someone who has never seen the code.
+ * posted/pending, in nano-dollars, calls or tokens. Unless said otherwise a limit is 100. Written
+ * to be read by someone who has never seen the code.
  */
 export const stories: Readonly<Record<string, string>> = {
   'a hold is settled for less and the rest comes back': `

@@ -1,0 +1,204 @@
+import { connect } from 'node:http2'
+import { request } from 'node:http'
+import { expect, test } from 'vitest'
+import { auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
+
+const config = 'budgets: [{ name: all, budget_yearly_usd: 1000 }]\n'
+const path = '/v1/chat/completions'
+
+test('a failed try is followed by another, each with a hold of its own', async () => {
+  await using world = await startWorld({ config, providers: ['one', 'two'] })
+  const key = await world.key()
+  const answer = await call(world, key, path, chatBody('hi'), {
+    'bursar-sim': 'status=529; times=1',
+  })
+  expect(answer.status).toBe(200)
+  const id = answer.headers.get('bursar-call-id')
+  const shown = (await world.api(`/calls/${id}`)) as { attempts: Record<string, unknown>[] }
+  expect(shown.attempts).toMatchObject([
+    { provider: 'one', state: 'voided', basis: 'nothing', cost_usd: '0.000000000' },
+    { provider: 'two', state: 'settled', basis: 'actual' },
+  ])
+  expect(await auditBooks(world)).toBe(0)
+  expect(await world.postedUsd(await onlyBudget(world))).toBe(world.simulator.bill().total_usd)
+})
+
+test("when all tries fail, the provider's own error is passed on, and nothing is charged", async () => {
+  await using world = await startWorld({ config, retries: 2 })
+  const answer = await call(world, await world.key(), path, chatBody('hi'), {
+    'bursar-sim': 'status=503',
+  })
+  expect(answer.status).toBe(503)
+  expect(answer.headers.get('bursar-origin')).toBe('upstream')
+  expect(answer.text).toContain('the simulator was asked to fail')
+  expect(world.simulator.requests()).toBe(3)
+  expect(await world.postedUsd(await onlyBudget(world))).toBe('0.000000000')
+})
+
+async function onlyBudget(world: { api(path: string): Promise<unknown> }): Promise<string> {
+  const [row] = (await world.api('/budgets')) as { id: string }[]
+  return row?.id ?? ''
+}
+
+test('HTTP/2 without TLS on the same port', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const session = connect(world.url)
+  const text = await new Promise<string>((resolve, reject) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+    })
+    let body = ''
+    let status = 0
+    stream.on('response', (headers) => {
+      status = Number(headers[':status'])
+    })
+    stream.on('data', (chunk) => {
+      body += chunk
+    })
+    stream.on('end', () => resolve(`${status} ${body}`))
+    stream.on('error', reject)
+    stream.end(JSON.stringify(chatBody('hi')))
+  })
+  session.close()
+  expect(text).toMatch(/^200 \{"id":"chatcmpl/)
+})
+
+test('a call that no budget covers is refused where policy says so', async () => {
+  await using world = await startWorld({
+    config: 'budgets: [{ agent: a, budget_daily_usd: 5 }]\npolicy: { no_budget: deny }\n',
+  })
+  const covered = await call(world, await world.key({ agent: 'a' }), path, chatBody('hi'))
+  expect(covered.status).toBe(200)
+  const stranger = await call(world, await world.key({ agent: 'b' }), path, chatBody('hi'))
+  expect(stranger.status).toBe(403)
+  expect(stranger.json()).toMatchObject({ error: { code: 'not_allowed' } })
+})
+
+test('stopping waits for the stream that is open, and settles it', async () => {
+  const world = await startWorld({ config })
+  const key = await world.key()
+  const streamed = call(world, key, path, chatBody('hi', { stream: true, max_tokens: 400 }), {
+    'bursar-sim': 'tokens=400; chunks=40; pace=20',
+  })
+  await until('it has begun', async () => (await world.bursar.store.openHolds()) === 1)
+  const stopped = world.bursar.stop('test')
+  const { text } = await streamed
+  expect(text).toContain('[DONE]')
+  const said = /: bursar (\{.*\})/.exec(text)?.[1] ?? '{}'
+  expect(JSON.parse(said)).toMatchObject({ cost_usd: world.simulator.bill().total_usd })
+  await stopped
+  await world.simulator.close()
+})
+
+test('a slow reader holds the provider back, not our memory', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const body = JSON.stringify(chatBody('hi', { stream: true, max_tokens: 20_000 }))
+  const bytes = await new Promise<number>((resolve, reject) => {
+    let read = 0
+    const sent = request(
+      world.url + path,
+      {
+        method: 'POST',
+        headers: {
+          'x-api-key': key,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          'bursar-sim': 'tokens=20000; chunks=20000; pace=0',
+        },
+      },
+      (answer) => {
+        answer.pause()
+        setTimeout(() => answer.resume(), 300)
+        answer.on('data', (chunk: Buffer) => {
+          read += chunk.byteLength
+        })
+        answer.on('end', () => resolve(read))
+      },
+    )
+    sent.on('error', reject)
+    sent.end(body)
+  })
+  expect(bytes).toBeGreaterThan(3_000_000)
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('the API describes itself, and answers with problems that say what to do', async () => {
+  await using world = await startWorld({ config })
+  const described = (await (await fetch(`${world.url}/api/openapi.json`)).json()) as {
+    openapi: string
+    paths: Record<string, unknown>
+  }
+  expect(described.openapi).toBe('3.1.0')
+  expect(Object.keys(described.paths)).toContain('/api/v1/overrides/{id}/approve')
+  expect((await fetch(`${world.url}/api/v1/keys`)).status).toBe(401)
+  await expect(
+    world.api('/overrides', { budget: 'bud_x', reason: 'why not', extra_usd: 5 }),
+  ).rejects.toThrow(/There is no budget/)
+  await expect(world.api('/keys', { agnt: 'x' })).rejects.toThrow(/400/)
+  const again = { 'idempotency-key': 'k1', authorization: 'Bearer adm_test' }
+  const make = async (agent: string): Promise<[number, string]> => {
+    const answer = await fetch(`${world.url}/api/v1/keys`, {
+      method: 'POST',
+      headers: again,
+      body: JSON.stringify({ agent }),
+    })
+    return [answer.status, await answer.text()]
+  }
+  const first = await make('a')
+  expect(await make('a')).toEqual(first)
+  expect((await make('b'))[0]).toBe(422)
+  expect((await world.api('/keys')) as unknown[]).toHaveLength(1)
+})
+
+test('another person must approve; a denied request gives nothing', async () => {
+  await using world = await startWorld({ config })
+  const budget = await onlyBudget(world)
+  const ask = async (): Promise<string> => {
+    const body = { budget, extra_usd: '5', reason: 'please', requested_by: 'ann' }
+    return ((await world.api('/overrides', body)) as { id: string }).id
+  }
+  const first = await ask()
+  await expect(world.api(`/overrides/${first}/approve`, { by: 'ann' })).rejects.toThrow(
+    /Somebody else/,
+  )
+  expect(await world.api(`/overrides/${first}/approve`, { by: 'bob' })).toMatchObject({
+    state: 'approved',
+    approved_by: 'bob',
+    self: false,
+    in_force: true,
+  })
+  await expect(world.api(`/overrides/${first}/deny`, { by: 'bob' })).rejects.toThrow(/already/)
+  const second = await ask()
+  expect(await world.api(`/overrides/${second}/deny`, { by: 'bob' })).toMatchObject({
+    state: 'denied',
+    in_force: false,
+  })
+  const [row] = (await world.api('/budgets')) as { override_usd: string }[]
+  expect(row?.override_usd).toBe('5.000000000')
+})
+
+test('config is loaded anew: a new budget counts what was spent, a bad file changes nothing', async () => {
+  let text = config
+  const options = {
+    get config() {
+      return text
+    },
+  }
+  await using world = await startWorld(options)
+  const key = await world.key({ agent: 'a' })
+  await call(world, key, path, chatBody('hi'))
+  text = `${config}`.replace(']', ', { agent: a, budget_daily_usd: 1 }]')
+  expect(await world.bursar.reload()).toBeNull()
+  const rows = (await world.api('/budgets')) as { posted_usd: string }[]
+  expect(rows.map(({ posted_usd }) => posted_usd)).toEqual(
+    Array(2).fill(world.simulator.bill().total_usd),
+  )
+  text = 'budgets: [{ agent: a }]'
+  expect(await world.bursar.reload()).toMatch(/a budget needs an amount/)
+  expect((await world.api('/budgets')) as unknown[]).toHaveLength(2)
+})
