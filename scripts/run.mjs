@@ -7,7 +7,7 @@ import { root } from './bootstrap.mjs'
 /** Runs `src/main.ts` with `args`; this process lives and ends as that one does. */
 export function runMain(node, args) {
   // Node strips no types below node_modules: an installed package carries its compiled form.
-  const built = join(root, 'dist', 'src', 'main.js')
+  const built = join(root, 'dist', 'main.js')
   const source = join(root, 'src', 'main.ts')
   const main = existsSync(built) && root.includes('node_modules') ? built : source
   const child = spawn(node, ['--disable-warning=ExperimentalWarning', main, ...args], {

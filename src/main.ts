@@ -11,6 +11,7 @@ import { secret } from '#lib/secret.ts'
 import type { Result } from '#lib/result.ts'
 import { startSimulator } from '#simulator/server.ts'
 import { type NamedText, readConfigFiles, readTextFile } from '#system/config-files.ts'
+import { packageRoot } from '#system/package-root.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import { priceRows } from '#cli/prices.ts'
 import { systemClock } from '#system/clock.ts'
@@ -20,7 +21,7 @@ const { env } = process
 const version = versionOf()
 
 function versionOf(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const text = readFileSync(new URL('package.json', packageRoot()), 'utf8')
   return (JSON.parse(text) as { version: string }).version
 }
 

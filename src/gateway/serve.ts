@@ -17,7 +17,7 @@ import { dialectOf } from '#wire/dialects.ts'
 import { admit, type Waiting } from './admit.ts'
 import { attempt } from './attempt.ts'
 import { rulesOf } from './books.ts'
-import type { Serving } from './call.ts'
+import type { Attempt, Serving } from './call.ts'
 import type { GatewayDeps } from './deps.ts'
 import { budgetHeaders } from './headers.ts'
 import { credentialOf, type IdentityProblem, principalOf, usableKey } from './identify.ts'
@@ -91,12 +91,19 @@ async function tryTargets(desk: Desk, serving: Serving, targets: readonly Target
       if (last !== null) return last.passOn()
       return refuseServing(deps, serving, admission.refusal, admission.outcome)
     }
+    if (serving.client.gone) return giveBack(desk, serving, admission.attempt)
     const final = no === plan.length - 1
     const end = await attempt(desk, serving, admission.attempt, admission.outcome, final)
     if (end.kind === 'answered') return
     last = end
   }
   last?.passOn()
+}
+
+/** The caller hung up before anything was sent: nothing is owed. */
+async function giveBack({ books }: Desk, { snapshot }: Serving, { hold }: Attempt): Promise<void> {
+  const facts = { reason: 'the caller hung up before it was sent' }
+  await books.end({ kind: 'void', hold: hold.id, facts }, snapshot)
 }
 
 type Opened = Result<Serving, Refusal>

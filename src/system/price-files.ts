@@ -2,8 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { parsePriceBook } from '#config/price-file.ts'
 import type { PriceBook } from '#core/price-book.ts'
+import { packageRoot } from './package-root.ts'
 
-const folder = new URL('../../prices/', import.meta.url)
+const folder = new URL('prices/', packageRoot())
 let loaded: PriceBook | null = null
 
 /** Throws with file and line when a file is not good: nothing may run on half a price book. */

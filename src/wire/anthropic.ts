@@ -8,7 +8,7 @@ import {
   isList,
   isObject,
   likelyTokens,
-  onlyKnown,
+  openBody,
   opening,
   readCap,
   readModel,
@@ -19,9 +19,9 @@ import {
   visitObjects,
 } from './fields.ts'
 import { objectOf } from './claims.ts'
-import { type Json, type JsonObject, scanJson } from './json-scan.ts'
+import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
-import { firstUserText, forwarded, rescan } from './openai-chat.ts'
+import { firstUserText, forwarded } from './openai-chat.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -58,10 +58,10 @@ export function parseMessages(
   endpoint: Endpoint,
   bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, known)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
-  const refused = onlyKnown(body, known) ?? refusal(body)
+  const refused = refusal(body)
   if (refused !== null) return failed(refused)
   const model = readModel(body.model)
   if (!model.ok) return model
@@ -87,6 +87,7 @@ export function parseMessages(
     model: model.value,
     stream: stream.value && !free,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: true,
     opening: opening(firstUserText(messages)),
     claims: claimsOf(body),
@@ -201,7 +202,7 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
 }
 
 export function rewriteMessages(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
-  const scanned = rescan(call.body)
+  const { scanned } = call
   const changes = new Map<string, Json>()
   if (scanned.value.model !== model) changes.set('model', model)
   const free = call.endpoint.operation === 'count_tokens'
@@ -217,5 +218,5 @@ export function rewriteMessages(call: ParsedCall, { model, outputCap }: Rewrite)
       )
     }
   }
-  return forwarded(call, scanned, changes)
+  return forwarded(call, changes)
 }

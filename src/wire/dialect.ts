@@ -6,6 +6,7 @@ import type { CallShape } from '#core/quote.ts'
 import type { Refusal } from '#core/refusal.ts'
 import type { UsageReport } from '#core/usage.ts'
 import type { Result } from '#lib/result.ts'
+import type { Scanned } from './json-scan.ts'
 
 export type DialectName = 'openai' | 'anthropic' | 'google'
 
@@ -46,6 +47,8 @@ export interface ParsedCall {
   /** Stable text from which a conversation can be told: the first user message, cut to 1 KiB. */
   readonly opening: string
   readonly body: Uint8Array
+  /** Where the members of the body stand, for `rewrite`. */
+  readonly scanned: Scanned
 }
 
 export interface BodyClaims {

@@ -1,7 +1,7 @@
 /** Typed reads of a parsed body. No coercion: "100" is not a number, and null is not a default. */
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { WireProblem } from './dialect.ts'
-import type { Json, JsonObject } from './json-scan.ts'
+import { type Json, type JsonObject, type Scanned, scanJson } from './json-scan.ts'
 
 export type Read<Value> = Result<Value, WireProblem>
 
@@ -21,8 +21,16 @@ export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value)
 }
 
+/** The body as strict JSON with no field but the `known` ones. */
+export function openBody(bytes: Uint8Array, known: ReadonlySet<string>): Read<Scanned> {
+  const scanned = scanJson(bytes)
+  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const stranger = onlyKnown(scanned.value.value, known)
+  return stranger === null ? scanned : failed(stranger)
+}
+
 /** The names a route accepts. What is unknown may cost what nobody has bounded. */
-export function onlyKnown(body: JsonObject, known: ReadonlySet<string>): WireProblem | null {
+function onlyKnown(body: JsonObject, known: ReadonlySet<string>): WireProblem | null {
   const stranger = Object.keys(body).find((name) => !known.has(name))
   if (stranger === undefined) return null
   return {

@@ -8,7 +8,7 @@ import {
   isList,
   isObject,
   likelyTokens,
-  onlyKnown,
+  openBody,
   opening,
   readCap,
   readChoices,
@@ -17,9 +17,9 @@ import {
   textBytesOf,
   unbounded,
 } from './fields.ts'
-import { type Json, type JsonObject, scanJson } from './json-scan.ts'
+import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
-import { forwarded, rescan } from './openai-chat.ts'
+import { forwarded } from './openai-chat.ts'
 
 const known: ReadonlySet<string> = new Set([
   'contents',
@@ -55,11 +55,11 @@ export function parseGenerate(
   endpoint: Endpoint,
   bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, known)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
   const free = endpoint.operation === 'count_tokens'
-  const refused = onlyKnown(body, known) ?? (free ? null : refusal(body))
+  const refused = free ? null : refusal(body)
   if (refused !== null) return failed(refused)
   const model = readModel(endpoint.pathModel ?? undefined)
   if (!model.ok) return model
@@ -83,6 +83,7 @@ export function parseGenerate(
     model: model.value,
     stream: endpoint.pathStream,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: true,
     opening: opening(firstText(contents)),
     claims: { user: null, conversation: null, tags: tagsOf(body.labels) },
@@ -204,7 +205,7 @@ function firstText(contents: readonly Json[]): string {
 
 /** The model stands in the path, so only the cap is written into the body. */
 export function rewriteGenerate(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
-  const scanned = rescan(call.body)
+  const { scanned } = call
   const changes = new Map<string, Json>()
   const { value: body } = scanned
   if (outputCap !== null && call.endpoint.operation === 'generate') {
@@ -214,17 +215,15 @@ export function rewriteGenerate(call: ParsedCall, { model, outputCap }: Rewrite)
     const key = config.max_output_tokens === undefined ? 'maxOutputTokens' : 'max_output_tokens'
     if (config[key] !== outputCap) changes.set(name, { ...config, [key]: outputCap })
   }
-  const { path, body: bytes } = forwarded(call, scanned, changes)
+  const { path, body: bytes } = forwarded(call, changes)
   const asked = call.endpoint.pathModel ?? model
   return { path: path.replace(`/models/${asked}:`, `/models/${model}:`), body: bytes }
 }
 
 export function parseEmbed(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, embedKnown)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
-  const stranger = onlyKnown(body, embedKnown)
-  if (stranger !== null) return failed(stranger)
   const model = readModel(endpoint.pathModel ?? undefined)
   if (!model.ok) return model
   const requests = isList(body.requests) ? body.requests : []
@@ -249,6 +248,7 @@ export function parseEmbed(endpoint: Endpoint, bytes: Uint8Array): Result<Parsed
     model: model.value,
     stream: false,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: true,
     opening: '',
     claims: { user: null, conversation: null, tags: {} },

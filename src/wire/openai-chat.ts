@@ -15,7 +15,7 @@ import {
   isList,
   isObject,
   likelyTokens,
-  onlyKnown,
+  openBody,
   opening,
   parseAnswer,
   readCap,
@@ -28,7 +28,7 @@ import {
   textOr,
   unbounded,
 } from './fields.ts'
-import { type Json, type JsonObject, type Scanned, scanJson } from './json-scan.ts'
+import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
 import { type Changes, splice } from './splice.ts'
@@ -77,11 +77,9 @@ const known: ReadonlySet<string> = new Set([
 ])
 
 export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, known)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
-  const stranger = onlyKnown(body, known)
-  if (stranger !== null) return failed(stranger)
   const model = readModel(body.model)
   if (!model.ok) return model
   const stream = readStream(body.stream)
@@ -106,6 +104,7 @@ export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedC
     model: model.value,
     stream: stream.value,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: !stream.value || options.include_usage === true,
     opening: opening(firstUserText(messages)),
     claims: {
@@ -179,7 +178,7 @@ export function firstUserText(messages: readonly Json[]): string {
 }
 
 export function rewriteChat(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
-  const scanned = rescan(call.body)
+  const { scanned } = call
   const changes = new Map<string, Json>()
   const { value: body } = scanned
   if (body.model !== model) changes.set('model', model)
@@ -192,19 +191,12 @@ export function rewriteChat(call: ParsedCall, { model, outputCap }: Rewrite): Fo
     const options = isObject(body.stream_options) ? body.stream_options : {}
     changes.set('stream_options', { ...options, include_usage: true })
   }
-  return forwarded(call, scanned, changes)
+  return forwarded(call, changes)
 }
 
-/** The body was accepted once, so a second look finds the same. */
-export function rescan(body: Uint8Array): Scanned {
-  const scanned = scanJson(body)
-  if (!scanned.ok) throw new Error(`invariant broken: body changed: ${scanned.problem.message}`)
-  return scanned.value
-}
-
-export function forwarded(call: ParsedCall, scanned: Scanned, changes: Changes): Forwarded {
+export function forwarded(call: ParsedCall, changes: Changes): Forwarded {
   const { upstreamPath, query } = call.endpoint
-  return { path: upstreamPath + query, body: splice(call.body, scanned, changes) }
+  return { path: upstreamPath + query, body: splice(call.body, call.scanned, changes) }
 }
 
 export function readChatUsage(body: Uint8Array): UsageReport {

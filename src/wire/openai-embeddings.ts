@@ -6,7 +6,7 @@ import {
   invalid,
   isList,
   likelyTokens,
-  onlyKnown,
+  openBody,
   opening,
   parseAnswer,
   readModel,
@@ -14,8 +14,8 @@ import {
   textBytesOf,
   textOr,
 } from './fields.ts'
-import { type Json, scanJson } from './json-scan.ts'
-import { forwarded, rescan } from './openai-chat.ts'
+import type { Json } from './json-scan.ts'
+import { forwarded } from './openai-chat.ts'
 import { openaiReport } from './openai-usage.ts'
 
 const known: ReadonlySet<string> = new Set([
@@ -30,11 +30,9 @@ export function parseEmbeddings(
   endpoint: Endpoint,
   bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, known)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
-  const stranger = onlyKnown(body, known)
-  if (stranger !== null) return failed(stranger)
   const model = readModel(body.model)
   if (!model.ok) return model
   const { input } = body
@@ -46,6 +44,7 @@ export function parseEmbeddings(
     model: model.value,
     stream: false,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: true,
     opening: opening(typeof input === 'string' ? input : ''),
     claims: { user: textOr(body.user), conversation: null, tags: {} },
@@ -70,10 +69,10 @@ export function parseEmbeddings(
 }
 
 export function rewriteEmbeddings(call: ParsedCall, { model }: Rewrite): Forwarded {
-  const scanned = rescan(call.body)
+  const { scanned } = call
   const changes = new Map<string, Json>()
   if (scanned.value.model !== model) changes.set('model', model)
-  return forwarded(call, scanned, changes)
+  return forwarded(call, changes)
 }
 
 export function readEmbeddingsUsage(body: Uint8Array): UsageReport {

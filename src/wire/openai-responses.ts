@@ -15,7 +15,7 @@ import {
   isList,
   isObject,
   likelyTokens,
-  onlyKnown,
+  openBody,
   opening,
   parseAnswer,
   readCap,
@@ -27,9 +27,9 @@ import {
   textOr,
   unbounded,
 } from './fields.ts'
-import { type Json, type JsonObject, scanJson } from './json-scan.ts'
+import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
-import { firstUserText, forwarded, rescan } from './openai-chat.ts'
+import { firstUserText, forwarded } from './openai-chat.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
 import { mentions, readEvent, SseSplitter } from './sse.ts'
 
@@ -82,10 +82,10 @@ export function parseResponses(
   endpoint: Endpoint,
   bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
-  const scanned = scanJson(bytes)
-  if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
+  const scanned = openBody(bytes, known)
+  if (!scanned.ok) return scanned
   const { value: body } = scanned.value
-  const refused = onlyKnown(body, known) ?? refusal(body)
+  const refused = refusal(body)
   if (refused !== null) return failed(refused)
   const model = readModel(body.model)
   if (!model.ok) return model
@@ -114,6 +114,7 @@ export function parseResponses(
     model: model.value,
     stream: stream.value,
     body: bytes,
+    scanned: scanned.value,
     usageAsked: true,
     opening: opening(typeof body.input === 'string' ? body.input : firstUserText(input)),
     claims: {
@@ -186,13 +187,13 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
 }
 
 export function rewriteResponses(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
-  const scanned = rescan(call.body)
+  const { scanned } = call
   const changes = new Map<string, Json>()
   if (scanned.value.model !== model) changes.set('model', model)
   if (outputCap !== null && scanned.value.max_output_tokens !== outputCap) {
     changes.set('max_output_tokens', outputCap)
   }
-  return forwarded(call, scanned, changes)
+  return forwarded(call, changes)
 }
 
 export function readResponsesUsage(body: Uint8Array): UsageReport {

@@ -99,7 +99,7 @@ for (const [name, [path, body]] of Object.entries(routes)) {
     for (const exit of Object.values(exits)) {
       await Promise.all(Array.from({ length: times }, () => exit(world, key, path, body)))
     }
-    await until('no open hold', async () => (await world.bursar.store.openHolds()) === 0, 3000)
+    await until('no open hold', async () => (await world.bursar.store.openHolds()) === 0, 1000)
     expect(await auditBooks(world)).toBe(0)
     await trueUp(world)
     expect(await auditBooks(world)).toBe(0)
