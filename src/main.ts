@@ -153,7 +153,7 @@ function welcome(about: {
     `  Gemini      ${url}`,
     `  API         ${url}/api/openapi.json`,
     source.demo
-      ? '  Key         vk_demo  (team demo)'
+      ? '  Key         vk_demo  (team demo, $20 a day)'
       : '  Key         npx bursar key create --agent NAME',
     `  Config      ${source.name}     Ledger  ${about.dataFolder}`,
     about.simulator === null

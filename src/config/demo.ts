@@ -12,11 +12,9 @@ business_units:
 environments: [dev, stage, prod]
 budgets:
   - team: demo
-    budget_daily_usd: 5
-  - per: user
-    budget_daily_usd: 1
+    budget_daily_usd: 20
 quotas:
   - per: user
-    max_calls_per_day: 5000
+    max_calls_per_day: 20000
     soft: 0.8
 `

@@ -59,7 +59,11 @@ export function readSource(
     visit(document, {
       Node: (_key, node) => {
         if (isAlias(node)) problems.push(place(node.range?.[0] ?? 0, 'aliases are not allowed'))
-        else if ('tag' in node && node.tag !== undefined && !/^tag:yaml.org,2002:/.test(node.tag)) {
+        else if (
+          'tag' in node &&
+          node.tag !== undefined &&
+          !/^tag:yaml.org,2002:(str|map|seq)$/.test(node.tag)
+        ) {
           problems.push(place(node.range?.[0] ?? 0, `tag ${node.tag} is not allowed`))
         }
       },
