@@ -32,15 +32,8 @@ export function readSource(
     const { line, col } = lines.linePos(offset)
     return { file, line, column: col, message, hint }
   }
-  if (Buffer.byteLength(text) > bytesMax) {
-    return failed([{ file, line: 1, column: 1, message: 'larger than 1 MiB', hint: null }])
-  }
-  if (/^(\s*[[{]){33}/.test(text) || deepest(text) > depthMax * 2) {
-    return failed([{ file, line: 1, column: 1, message: 'nested too deep', hint: null }])
-  }
-  if (/[\ue000\ue001]/.test(text)) {
-    return failed([{ file, line: 1, column: 1, message: 'private-use characters', hint: null }])
-  }
+  const unsafe = unsafeIn(text)
+  if (unsafe !== null) return failed([place(0, unsafe)])
   // Every scalar stays text: 25000.50 is an amount of money, not a float.
   const documents = parseAllDocuments(shielded(text), {
     lineCounter: lines,
@@ -51,23 +44,7 @@ export function readSource(
   if (!Array.isArray(documents)) return succeeded([])
   const problems: ConfigProblem[] = []
   for (const document of documents) {
-    // What follows the first error of a document is mostly its echo.
-    const [error] = document.errors
-    if (error !== undefined) {
-      problems.push(place(error.pos[0], error.message.split(/ at line|\n/)[0] ?? 'not valid YAML'))
-    }
-    visit(document, {
-      Node: (_key, node) => {
-        if (isAlias(node)) problems.push(place(node.range?.[0] ?? 0, 'aliases are not allowed'))
-        else if (
-          'tag' in node &&
-          node.tag !== undefined &&
-          !/^tag:yaml.org,2002:(str|map|seq)$/.test(node.tag)
-        ) {
-          problems.push(place(node.range?.[0] ?? 0, `tag ${node.tag} is not allowed`))
-        }
-      },
-    })
+    for (const { offset, message } of faultsOf(document)) problems.push(place(offset, message))
   }
   if (problems.length > 0) return failed(problems)
   return succeeded(
@@ -88,6 +65,40 @@ export function readSource(
 }
 
 type Document = ReturnType<typeof parseAllDocuments>[number]
+
+/** What must not reach the parser at all. */
+function unsafeIn(text: string): string | null {
+  if (Buffer.byteLength(text) > bytesMax) return 'larger than 1 MiB'
+  if (deepest(text) > depthMax * 2) return 'nested too deep'
+  return /[\ue000\ue001]/.test(text) ? 'has private-use characters' : null
+}
+
+interface Fault {
+  readonly offset: number
+  readonly message: string
+}
+
+/** The first syntax error (what follows it is mostly its echo), aliases, and tags. */
+function faultsOf(document: Document): readonly Fault[] {
+  const found: Fault[] = []
+  const [error] = document.errors
+  if (error !== undefined) {
+    const message = error.message.split(/ at line|\n/)[0] ?? 'not valid YAML'
+    found.push({ offset: error.pos[0], message })
+  }
+  visit(document, {
+    Node: (_key, node) => {
+      const offset = node.range?.[0] ?? 0
+      if (isAlias(node)) found.push({ offset, message: 'aliases are not allowed' })
+      else if ('tag' in node && node.tag !== undefined && !plainTag.test(node.tag)) {
+        found.push({ offset, message: `tag ${node.tag} is not allowed` })
+      }
+    },
+  })
+  return found
+}
+
+const plainTag = /^tag:yaml.org,2002:(str|map|seq)$/
 
 /** Where the key of a map entry stands, or an item of a list. */
 function offsetOf(document: Document, path: Path): number | null {
