@@ -13,6 +13,7 @@ import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
 import { handleData, type Traffic } from '#gateway/http.ts'
 import { listen } from '#gateway/listener.ts'
+import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
 import { expireHolds } from '#jobs/holds.ts'
@@ -77,7 +78,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
   }
-  const desk: Desk = { deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 } }
+  const desk = newDesk(deps)
   const traffic: Traffic = { inFlight: 0, stopping: false }
   const { text } = metrics
   const parts = { config, store, observe, pepper, adminToken, keys, traffic, metrics: text }
@@ -102,6 +103,11 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
       await store.close()
     },
   }
+}
+
+function newDesk(deps: GatewayDeps): Desk {
+  const counters = { waiting: { count: 0 }, drains: { count: 0 } }
+  return { deps, books: new Books(deps), replays: new Replays(), ...counters }
 }
 
 /** What open connections get to finish by themselves before they are broken. */

@@ -25,6 +25,7 @@ export function attempt(
 ): Promise<AttemptEnd> {
   const { deps } = desk
   const { client } = serving
+  const over = new AbortController()
   return new Promise((resolve) => {
     const underway: Underway = {
       desk,
@@ -35,7 +36,10 @@ export function attempt(
       sentAt: deps.clock.now(),
       exchange: null,
       firstByteAt: null,
-      finish: resolve,
+      finish: (end) => {
+        over.abort()
+        resolve(end)
+      },
     }
     let relay: Relay | null = null
     const { path, body } = serving.dialect.rewrite(serving.parsed, {
@@ -65,7 +69,7 @@ export function attempt(
       failed: (failure) =>
         watch(deps, relay === null ? failedEarly(underway, failure) : relay.failed(failure)),
     })
-    client.onGone(() => drain(underway))
+    client.onGone(() => drain(underway, over.signal))
   })
 }
 
@@ -88,16 +92,22 @@ function relayFor(
 }
 
 /** The caller hung up. Its answer is read to the end, for that is where the usage stands. */
-function drain(underway: Underway): void {
+function drain(underway: Underway, over: AbortSignal): void {
   const {
-    desk: { deps, drains },
+    desk: {
+      deps: { clock, limits },
+      drains,
+    },
     exchange,
   } = underway
-  if (exchange === null) return
+  if (exchange === null || over.aborted) return
   exchange.resume()
-  if (drains.count >= deps.limits.drainsMax) return exchange.abort()
+  if (drains.count >= limits.drainsMax) return exchange.abort()
   drains.count += 1
-  deps.clock.sleep(deps.limits.drainMs).then(() => exchange.abort())
+  over.addEventListener('abort', () => {
+    drains.count -= 1
+  })
+  clock.sleep(limits.drainMs, over).then(() => exchange.abort())
 }
 
 /** No answer began. Unsent costs nothing; what may have arrived may be billed. */

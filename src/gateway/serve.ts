@@ -22,10 +22,12 @@ import type { GatewayDeps } from './deps.ts'
 import { budgetHeaders } from './headers.ts'
 import { credentialOf, type IdentityProblem, principalOf, usableKey } from './identify.ts'
 import { plainRefusal, type RefusalFrame } from './refusals.ts'
+import type { Replays, Slot } from './replays.ts'
 import type { AttemptDesk, AttemptEnd } from './underway.ts'
 
 export interface Desk extends AttemptDesk {
   readonly waiting: Waiting
+  readonly replays: Replays
 }
 
 /** Serves one request to a known endpoint. Resolves when nothing of the call is left to do. */
@@ -42,13 +44,56 @@ export async function serveCall(
   const opened = openCall(desk.deps, endpoint, request, client, frame)
   if (!opened.ok) return refuse(desk.deps, dialectOf(endpoint.dialect), client, opened.problem)
   const serving = opened.value
-  const { parsed, snapshot, principal } = serving
-  const routing = route(
-    snapshot,
-    { model: parsed.model, dialect: endpoint.dialect, shape: parsed.shape },
-    principal.attribution,
+  const [again] = request.headers['idempotency-key'] ?? []
+  if (again === undefined) return serveOpened(desk, serving)
+  const slot = desk.replays.claim(
+    serving.principal.keyId,
+    endpoint.upstreamPath,
+    again,
+    request.body,
     serving.at,
   )
+  if (slot.kind !== 'fresh') return answerRepeat(desk, serving, slot)
+  const recorded = desk.replays.recording(client, slot.slot)
+  await serveOpened(desk, { ...serving, client: recorded }).finally(() => {
+    desk.replays.close(slot.slot, client.gone)
+  })
+}
+
+/** A call that came before under the same Idempotency-Key: nothing is held, sent or charged. */
+function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 'fresh' }>): void {
+  const { client, id, codex } = serving
+  const frame = { callId: id, codex }
+  const no = (refusal: Refusal): void => refuseServing(desk.deps, serving, refusal)
+  switch (slot.kind) {
+    case 'replay': {
+      const { status, headers, body } = slot.answer
+      client.start(status, { ...headers, 'idempotent-replayed': 'true' })
+      client.write(body)
+      return client.end()
+    }
+    case 'in_flight': {
+      const message = 'The first call with this Idempotency-Key is still under way.'
+      return no(plainRefusal(frame, 'idempotency_in_flight', message, { retryAfterMs: 1000 }))
+    }
+    case 'mismatch': {
+      const message = 'This Idempotency-Key was used with another body: use a new one.'
+      return no(plainRefusal(frame, 'idempotency_mismatch', message))
+    }
+    case 'not_replayable': {
+      const message = 'The first call with this Idempotency-Key was made; its answer was not kept.'
+      return no(plainRefusal(frame, 'idempotency_not_replayable', message))
+    }
+  }
+}
+
+/** Routes, holds and forwards a call whose caller and content are known. */
+async function serveOpened(desk: Desk, serving: Serving): Promise<void> {
+  const { parsed, snapshot, principal } = serving
+  const frame: RefusalFrame = { callId: serving.id, codex: serving.codex }
+  const { dialect } = parsed.endpoint
+  const asked = { model: parsed.model, dialect, shape: parsed.shape }
+  const routing = route(snapshot, asked, principal.attribution, serving.at)
   if (routing.kind === 'refused') {
     const { code, message, param } = routing
     return refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))

@@ -99,6 +99,8 @@ const anthropicTypes: Readonly<Record<number, string>> = {
   402: 'billing_error',
   403: 'permission_error',
   404: 'not_found_error',
+  409: 'conflict_error',
+  422: 'invalid_request_error',
   413: 'request_too_large',
   429: 'rate_limit_error',
   502: 'api_error',

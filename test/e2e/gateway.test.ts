@@ -202,3 +202,33 @@ test('config is loaded anew: a new budget counts what was spent, a bad file chan
   expect(await world.bursar.reload()).toMatch(/a budget needs an amount/)
   expect((await world.api('/budgets')) as unknown[]).toHaveLength(2)
 })
+
+test('a repeated Idempotency-Key gets the first answer, and costs nothing', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const other = await world.key()
+  const again = { 'idempotency-key': 'order-1' }
+  const first = await call(world, key, path, chatBody('hi'), again)
+  const second = await call(world, key, path, chatBody('hi'), again)
+  expect(second.status).toBe(200)
+  expect(second.text).toBe(first.text)
+  expect(second.headers.get('idempotent-replayed')).toBe('true')
+  expect(second.headers.get('bursar-call-id')).toBe(first.headers.get('bursar-call-id'))
+  expect((await call(world, key, path, chatBody('ho'), again)).status).toBe(422)
+  expect((await call(world, other, path, chatBody('hi'), again)).text).not.toBe(first.text)
+  const slow = { 'idempotency-key': 'order-2', 'bursar-sim': 'delay=200' }
+  const [one, two] = await Promise.all([
+    call(world, key, path, chatBody('hi'), slow),
+    call(world, key, path, chatBody('hi'), slow),
+  ])
+  expect([one.status, two.status].sort()).toEqual([200, 409])
+  const failed = { 'idempotency-key': 'order-3', 'bursar-sim': 'status=500; times=1' }
+  expect((await call(world, key, path, chatBody('x'), failed)).status).toBe(500)
+  expect((await call(world, key, path, chatBody('x'), failed)).status).toBe(200)
+  const streamed = { 'idempotency-key': 'order-4' }
+  const body = chatBody('hi', { stream: true })
+  expect((await call(world, key, path, body, streamed)).status).toBe(200)
+  expect((await call(world, key, path, body, streamed)).status).toBe(409)
+  expect(world.simulator.requests()).toBe(6)
+  expect(await auditBooks(world)).toBe(0)
+})

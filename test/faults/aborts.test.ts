@@ -88,6 +88,18 @@ for (const [name, [path, body]] of Object.entries(streams)) {
   })
 }
 
+test('callers that hang up one after another are all read on', async () => {
+  await using world = await startWorld({ config, limits: { drainsMax: 2 } })
+  const key = await world.key()
+  const [path, body] = streams['OpenAI chat'] ?? ['', null]
+  for (let i = 1; i <= 6; i += 1) {
+    await readSome(world, key, path, body, 1)
+    await until('it has ended', async () => (await world.bursar.store.openHolds()) === 0)
+  }
+  const holds = await world.bursar.store.recentHolds(10)
+  expect(holds.map(({ basis }) => basis)).toEqual(Array(6).fill('actual'))
+})
+
 test('beyond the number that may be read on, the call is cut and presumed at its maximum', async () => {
   await using world = await startWorld({ config, limits: { drainsMax: 0 } })
   const key = await world.key()

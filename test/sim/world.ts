@@ -10,6 +10,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, usualLimits } from '#gateway/deps.ts'
+import { Replays } from '#gateway/replays.ts'
 import { type Desk, serveCall } from '#gateway/serve.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { makeId } from '#lib/id.ts'
@@ -233,7 +234,13 @@ export async function simulate(seed: number, store: Store, calls = 60): Promise<
       findKey: () => key,
       limits: { ...usualLimits, drainMs: 30_000, holdMs: 600_000 },
     }
-    return { deps, books: new Books(deps), waiting: { count: 0 }, drains: { count: 0 } }
+    return {
+      deps,
+      books: new Books(deps),
+      replays: new Replays(),
+      waiting: { count: 0 },
+      drains: { count: 0 },
+    }
   }
   const failures: Error[] = []
   let desk = boot()

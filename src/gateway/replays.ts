@@ -1,0 +1,106 @@
+/**
+ * `Idempotency-Key`: a caller that repeats a call it is not sure about gets the first answer again,
+ * with no hold, no charge and no second call to the provider. Kept in memory for a day.
+ */
+import { createHash } from 'node:crypto'
+import type { Client } from '#ports/client.ts'
+
+export type Slot =
+  | { readonly kind: 'fresh'; readonly slot: string }
+  | { readonly kind: 'in_flight' }
+  | { readonly kind: 'mismatch' }
+  | { readonly kind: 'not_replayable' }
+  | { readonly kind: 'replay'; readonly answer: Kept }
+
+export interface Kept {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+interface Entry {
+  readonly fingerprint: string
+  readonly at: number
+  /** Null while the first call is under way; `lost` where its answer was not kept. */
+  answer: Kept | 'lost' | null
+}
+
+const keptMs = 24 * 3_600_000
+const entriesMax = 10_000
+const answerBytesMax = 1024 * 1024
+
+export class Replays {
+  readonly #entries = new Map<string, Entry>()
+
+  /** Claims the key for this body, or says what became of the first call that used it. */
+  claim(keyId: string, path: string, key: string, body: Uint8Array, now: number): Slot {
+    const slot = `${keyId}|${path}|${key}`
+    const fingerprint = createHash('sha256').update(body).digest('hex')
+    const known = this.#entries.get(slot)
+    if (known === undefined || now - known.at > keptMs) {
+      this.#makeRoom()
+      this.#entries.set(slot, { fingerprint, at: now, answer: null })
+      return { kind: 'fresh', slot }
+    }
+    if (known.fingerprint !== fingerprint) return { kind: 'mismatch' }
+    if (known.answer === null) return { kind: 'in_flight' }
+    if (known.answer === 'lost') return { kind: 'not_replayable' }
+    return { kind: 'replay', answer: known.answer }
+  }
+
+  /**
+   * The same client, with its answer kept when it is whole. A call that was refused or failed is
+   * forgotten: repeating it is what the caller should do.
+   */
+  recording(client: Client, slot: string): Client {
+    const chunks: Uint8Array[] = []
+    let size = 0
+    let head: Omit<Kept, 'body'> | null = null
+    return {
+      get gone() {
+        return client.gone
+      },
+      start: (status, headers) => {
+        head = { status, headers }
+        client.start(status, headers)
+      },
+      write: (chunk) => {
+        size += chunk.byteLength
+        if (size <= answerBytesMax) chunks.push(chunk)
+        return client.write(chunk)
+      },
+      end: () => {
+        this.#finish(slot, head, size <= answerBytesMax ? Buffer.concat(chunks) : null)
+        client.end()
+      },
+      destroy: () => {
+        this.#finish(slot, head, null)
+        client.destroy()
+      },
+      onDrain: (listener) => client.onDrain(listener),
+      onGone: (listener) => client.onGone(listener),
+    }
+  }
+
+  /** The call is over. One that ended without an answer may still have been paid for. */
+  close(slot: string, wasSent: boolean): void {
+    const entry = this.#entries.get(slot)
+    if (entry === undefined || entry.answer !== null) return
+    if (wasSent) entry.answer = 'lost'
+    else this.#entries.delete(slot)
+  }
+
+  #finish(slot: string, head: Omit<Kept, 'body'> | null, body: Uint8Array | null): void {
+    const entry = this.#entries.get(slot)
+    if (entry === undefined || head === null) return
+    const streamed = head.headers['content-type']?.includes('event-stream') === true
+    if (head.status >= 400) this.#entries.delete(slot)
+    else entry.answer = body === null || streamed ? 'lost' : { ...head, body }
+  }
+
+  #makeRoom(): void {
+    if (this.#entries.size < entriesMax) return
+    const [oldest] = this.#entries.keys()
+    if (oldest !== undefined) this.#entries.delete(oldest)
+  }
+}
