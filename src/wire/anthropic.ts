@@ -73,7 +73,7 @@ export function parseMessages(
   const tools = toolsOf(body)
   if (!tools.ok) return tools
   const messages = isList(body.messages) ? body.messages : []
-  const parts = promptParts(body, bytes.byteLength, {
+  const parts = promptParts([body.messages, body.system], bytes.byteLength, {
     messages: messages.length + 1,
     tools: countOf(body.tools),
     toolOverhead: 1024,

@@ -68,12 +68,16 @@ export function parseGenerate(
   const tools = toolsOf(body)
   if (!tools.ok) return tools
   const contents = isList(body.contents) ? body.contents : []
-  const parts = promptParts(body, bytes.byteLength, {
-    messages: contents.length + 1,
-    tools: countOf(body.tools),
-    toolOverhead: 1024,
-    hidden: typeof (body.cachedContent ?? body.cached_content) === 'string',
-  })
+  const parts = promptParts(
+    [body.contents, body.systemInstruction, body.system_instruction],
+    bytes.byteLength,
+    {
+      messages: contents.length + 1,
+      tools: countOf(body.tools),
+      toolOverhead: 1024,
+      hidden: typeof (body.cachedContent ?? body.cached_content) === 'string',
+    },
+  )
   const text =
     textBytesOf(contents) +
     textBytesOf(body.tools ?? null) * 2 +
@@ -237,7 +241,7 @@ export function parseEmbed(endpoint: Endpoint, bytes: Uint8Array): Result<Parsed
   if (foreign !== -1) {
     return failed(invalid(`requests[${foreign}].model`, 'One call embeds with one model.'))
   }
-  const parts = promptParts(body, bytes.byteLength, {
+  const parts = promptParts([body.content, body.requests], bytes.byteLength, {
     messages: requests.length + 1,
     tools: 0,
     toolOverhead: 0,

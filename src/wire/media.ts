@@ -2,7 +2,7 @@
  * Bounds for what is in a prompt. Text is bounded by its bytes: byte-level tokenizers make at most
  * one token a byte. Media is bounded by the provider's ceiling an item, not by its base64 length.
  */
-import { isList, isObject, visitObjects } from './fields.ts'
+import { isList, isObject } from './fields.ts'
 import type { Json, JsonObject } from './json-scan.ts'
 
 export interface PromptParts {
@@ -12,30 +12,30 @@ export interface PromptParts {
   readonly hiddenInput: boolean
 }
 
-/**
- * Tokens an item, above every documented ceiling (OpenAI original detail, Claude, Gemini tiles).
- */
-const imageCeiling = 10_240
-/** A page of PDF is an image and its text; 100 pages are the limit of all three. */
-const documentCeiling = 100 * 3_000
-/** Gemini counts 32 a second, OpenAI 10; base64 of 8 kbit/s speech bounds the seconds. */
-const audioTokensPerByte = 0.05
+/** Tokens an image: above every ceiling that OpenAI, Anthropic and Google document. */
+const imageCeiling = 32_768
+/** Neither a document's pages nor a recording's seconds can be told from its bytes. */
+const unknown = Number.MAX_SAFE_INTEGER
 const templateBase = 64
 const templateEach = 16
 
-export interface Found {
+interface Found {
   images: number
-  documents: number
   mediaBytes: number
-  audioBytes: number
-  /** Parts that stand elsewhere: a file id, a remote document or video, a stored answer. */
+  audio: boolean
+  /**
+   * Parts whose length is not in the body: a document, a video, a file id, a stored answer. The
+   * prompt is then bounded by the context window.
+   */
   hidden: boolean
-  messages: number
 }
 
-/** Walks the prompt once. `classify` says what an object is, if it is media. */
+/**
+ * Walks the parts of `body` that a model sees as content. Elsewhere (a tool's schema, the arguments
+ * of a call) what looks like media is text to the provider, and is counted as text here.
+ */
 export function promptParts(
-  body: JsonObject,
+  content: readonly (Json | undefined)[],
   bodyBytes: number,
   options: {
     readonly messages: number
@@ -44,25 +44,43 @@ export function promptParts(
     readonly hidden: boolean
   },
 ): PromptParts {
-  const found: Found = {
-    images: 0,
-    documents: 0,
-    mediaBytes: 0,
-    audioBytes: 0,
-    hidden: options.hidden,
-    messages: options.messages,
-  }
-  visitObjects(body, (object) => classify(object, found))
-  const text =
+  const found: Found = { images: 0, mediaBytes: 0, audio: false, hidden: options.hidden }
+  for (const part of content) visitContent(part ?? null, found)
+  const textTokensMax =
     Math.max(0, bodyBytes - found.mediaBytes) +
     templateBase +
     templateEach * (options.messages + options.tools) +
     (options.tools > 0 ? options.toolOverhead : 0)
   return {
-    textTokensMax: text + found.documents * documentCeiling,
+    textTokensMax,
     imageTokensMax: found.images * imageCeiling,
-    audioTokensMax: Math.ceil(found.audioBytes * audioTokensPerByte),
+    audioTokensMax: found.audio ? unknown : 0,
     hiddenInput: found.hidden,
+  }
+}
+
+/** Members whose value the provider renders as text, whatever it looks like. */
+const opaque = new Set([
+  'args',
+  'arguments',
+  'input_schema',
+  'metadata',
+  'parameters',
+  'response',
+  'schema',
+])
+
+function visitContent(root: Json, found: Found): void {
+  const waiting: Json[] = [root]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (isList(next)) waiting.push(...next)
+    else if (isObject(next)) {
+      classify(next, found)
+      const isCall = typeof next.type === 'string' && next.type.endsWith('tool_use')
+      for (const [name, value] of Object.entries(next)) {
+        if (!opaque.has(name) && !(isCall && name === 'input')) waiting.push(value)
+      }
+    }
   }
 }
 
@@ -93,35 +111,31 @@ function audio(object: JsonObject, found: Found): void {
   const data = isObject(inner) ? inner.data : null
   if (typeof data !== 'string') return
   found.mediaBytes += data.length
-  found.audioBytes += data.length
+  found.audio = true
 }
 
 function file(object: JsonObject, found: Found): void {
   const inner = isObject(object.file) ? object.file : object
-  const data = inner.file_data
-  if (typeof data === 'string') {
-    found.documents += 1
-    found.mediaBytes += data.length
-  } else found.hidden = true
+  if (typeof inner.file_data === 'string') found.mediaBytes += inner.file_data.length
+  found.hidden = true
 }
 
 function source(from: JsonObject, found: Found, isImage: boolean): void {
+  const inline = from.type === 'base64' && typeof from.data === 'string' ? from.data.length : 0
+  found.mediaBytes += inline
   if (isImage) found.images += 1
-  else if (from.type === 'base64') found.documents += 1
-  if (from.type === 'base64' && typeof from.data === 'string') found.mediaBytes += from.data.length
-  else if (!isImage && from.type !== 'text' && from.type !== 'content') found.hidden = true
+  // A text document stands in the body as text; every other one is as long as it is.
+  else if (from.type !== 'text' && from.type !== 'content') found.hidden = true
   if (from.type === 'file') found.hidden = true
 }
 
 function gemini(inline: JsonObject, found: Found): void {
   const kind = String(inline.mimeType ?? inline.mime_type ?? '')
-  const length = typeof inline.data === 'string' ? inline.data.length : 0
-  found.mediaBytes += length
+  if (kind.startsWith('text/')) return
+  found.mediaBytes += typeof inline.data === 'string' ? inline.data.length : 0
   if (kind.startsWith('image/')) found.images += 1
-  else if (kind.startsWith('audio/')) found.audioBytes += length
-  else if (kind.startsWith('text/')) found.mediaBytes -= length
-  else if (kind === 'application/pdf') found.documents += 1
-  // A video's tokens depend on its length, which the bytes do not tell.
+  else if (kind.startsWith('audio/')) found.audio = true
+  // A document's pages and a video's seconds are not in its bytes.
   else found.hidden = true
 }
 

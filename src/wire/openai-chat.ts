@@ -92,7 +92,7 @@ export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedC
   if (refused !== null) return failed(refused)
   const messages = isList(body.messages) ? body.messages : []
   const tools = countOf(body.tools) + countOf(body.functions)
-  const parts = promptParts(body, bytes.byteLength, {
+  const parts = promptParts([body.messages], bytes.byteLength, {
     messages: messages.length,
     tools,
     toolOverhead: 1024,
@@ -118,7 +118,8 @@ export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedC
         likelyTokens(textBytesOf(messages) + textBytesOf(body.tools ?? null) * 2) +
         4 * messages.length,
       outputCap: cap.value,
-      thinkingOutsideCap: 0,
+      // A prediction's rejected tokens are billed as output, and the cap does not bound them.
+      thinkingOutsideCap: predictionBytes(body.prediction),
       choices: choices.value,
       cacheWrite: 'implicit',
       tiers: openaiTiers(body.service_tier),
@@ -131,6 +132,10 @@ export function parseChat(endpoint: Endpoint, bytes: Uint8Array): Result<ParsedC
       imageOutput: false,
     },
   })
+}
+
+function predictionBytes(prediction: Json | undefined): number {
+  return prediction === undefined ? 0 : textBytesOf(prediction)
 }
 
 function capOf(body: JsonObject): Result<number | null, WireProblem> {

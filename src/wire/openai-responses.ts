@@ -99,7 +99,7 @@ export function parseResponses(
   const hidden =
     typeof body.previous_response_id === 'string' ||
     input.some((item) => isObject(item) && item.type === 'item_reference')
-  const parts = promptParts(body, bytes.byteLength, {
+  const parts = promptParts([body.input], bytes.byteLength, {
     messages: input.length + 1,
     tools: countOf(body.tools),
     toolOverhead: 1024,
