@@ -39,7 +39,7 @@ export async function handleData(
     case 'not_found':
       return no('not_found', `Bursar does not serve ${method} ${target.split('?')[0]}.`)
     case 'models':
-      return answerModels(desk, matched.dialect, headers, client)
+      return answerModels(desk, callerDialect(headers, matched.dialect), headers, client)
     case 'budget':
       return answerBudget(desk, headers, client)
     case 'endpoint':
@@ -71,6 +71,12 @@ export async function handleData(
   } finally {
     traffic.inFlight -= 1
   }
+}
+
+/** `/v1/models` is one path for all: the caller's own headers tell which of them it is. */
+function callerDialect(headers: ClientRequest['headers'], byPath: DialectName): DialectName {
+  if (headers['anthropic-version'] !== undefined) return 'anthropic'
+  return headers['x-goog-api-key'] === undefined ? byPath : 'google'
 }
 
 function refusal(

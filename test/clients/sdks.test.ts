@@ -265,6 +265,17 @@ describe('@google/genai', () => {
   })
 })
 
+test('each SDK lists the models it can call, and no others', async () => {
+  const openai = await new OpenAI({ apiKey: key, baseURL: `${world.url}/v1` }).models.list()
+  const anthropic = await new Anthropic({ apiKey: key, baseURL: world.url }).models.list()
+  const genai = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: world.url } })
+  const google: (string | undefined)[] = []
+  for await (const { name } of await genai.models.list()) google.push(name)
+  expect(openai.data.map(({ id }) => id)).toContain('gpt-5-mini')
+  expect(anthropic.data.map(({ id }) => id)).toContain('claude-haiku-4-5')
+  expect(google).toContain('models/gemini-2.5-flash')
+})
+
 describe('ai', () => {
   const models = (apiKey = key) => ({
     openai: createOpenAI({ apiKey, baseURL: `${world.url}/v1` })('gpt-5-mini'),
