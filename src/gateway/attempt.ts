@@ -86,7 +86,9 @@ function relayFor(
   status: number,
   headers: Readonly<Record<string, string>>,
 ): Relay {
-  const streamed = (headers['content-type'] ?? '').includes('text/event-stream')
+  // A packed stream cannot be metered as it passes: it is read whole and unpacked, or refused.
+  const plain = (headers['content-encoding'] ?? 'identity') === 'identity'
+  const streamed = plain && (headers['content-type'] ?? '').includes('text/event-stream')
   if (status < 200 || status >= 300) return relayError(underway, status, headers)
   return streamed ? relayStream(underway, status, headers) : relayJson(underway, status, headers)
 }

@@ -1,6 +1,7 @@
 /**
  * The three shapes of an answer: an error, one JSON document, a stream. Each ends the hold once.
  */
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import { formatUsd } from '#core/money.ts'
 import type { UpstreamFailure } from '#ports/upstream.ts'
 import { costOf, presumed } from './cost.ts'
@@ -89,8 +90,13 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
       chunks.push(chunk)
     },
     ended: async () => {
-      const body =
-        chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
+      const body = plainBody(chunks, headers, deps.limits.answerBytesMax)
+      if (body === null) {
+        await endCosted(underway, presumed(attempt, 'the answer cannot be unpacked'), status)
+        const detail = 'an answer in an encoding nobody asked for'
+        answerFailure(underway, { sent: true, reason: 'broken', detail })
+        return underway.finish({ kind: 'answered' })
+      }
       const report = serving.dialect.readUsage(serving.parsed, body)
       const costed = costOf(serving, attempt, report)
       const outcome = await endCosted(underway, costed, status)
@@ -113,6 +119,32 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
     },
   }
 }
+
+/**
+ * We ask for plain bytes. Where a provider packs them all the same they are unpacked, up to the
+ * size an answer may have: a small one can be a bomb. Null: not readable.
+ */
+function plainBody(
+  chunks: readonly Uint8Array[],
+  headers: Headers,
+  bytesMax: number,
+): Uint8Array | null {
+  const [only] = chunks
+  const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
+  const encoding = headers['content-encoding'] ?? 'identity'
+  if (encoding === 'identity') return body
+  const unpack = unpackers[encoding]
+  if (unpack === undefined) return null
+  try {
+    return unpack(body, { maxOutputLength: bytesMax })
+  } catch {
+    return null
+  }
+}
+
+const unpackers: Readonly<
+  Record<string, (body: Uint8Array, options: { maxOutputLength: number }) => Buffer>
+> = { gzip: gunzipSync, deflate: inflateSync, br: brotliDecompressSync }
 
 /** Passed on as it comes. The hold pays for all of it, so it is never cut for money. */
 export function relayStream(underway: Underway, status: number, headers: Headers): Relay {

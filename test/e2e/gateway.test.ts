@@ -232,3 +232,28 @@ test('a repeated Idempotency-Key gets the first answer, and costs nothing', asyn
   expect(world.simulator.requests()).toBe(6)
   expect(await auditBooks(world)).toBe(0)
 })
+
+test('an answer that was packed all the same is unpacked, metered and passed on', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const answer = await call(world, key, path, chatBody('hi'), { 'bursar-sim': 'gzip=1' })
+  expect(answer.status).toBe(200)
+  expect(answer.json()).toMatchObject({ object: 'chat.completion' })
+  expect(answer.headers.get('bursar-cost-usd')).toBe(world.simulator.bill().total_usd)
+})
+
+test('a Gemini stream that is no SSE, and a tier nobody knows', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const list = '/v1beta/models/gemini-2.5-flash:streamGenerateContent'
+  const body = { contents: [{ role: 'user', parts: [{ text: 'hi' }] }] }
+  const answer = await call(world, key, list, body)
+  expect(JSON.parse(answer.text)).toBeInstanceOf(Array)
+  expect(answer.headers.get('bursar-cost-usd')).toBe(world.simulator.bill().total_usd)
+  const odd = await call(world, key, path, chatBody('hi', { max_tokens: 20 }), {
+    'bursar-sim': 'tier=gold',
+  })
+  expect(odd.status).toBe(200)
+  const [hold] = await world.bursar.store.recentHolds(1)
+  expect(hold).toMatchObject({ basis: 'presumed', cost: hold?.amount })
+})
