@@ -16,6 +16,9 @@ export interface Traffic {
   stopping: boolean
 }
 
+/** Two readers of a request could each take another of these for the one that counts. */
+const single = ['host', 'content-type', 'content-encoding', 'content-length', 'idempotency-key']
+
 /** Serves the data plane. Paths that are not its own are answered 404 and reach no provider. */
 export async function handleData(
   desk: Desk,
@@ -47,6 +50,10 @@ export async function handleData(
   }
   const { endpoint } = matched
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.', endpoint.dialect)
+  const twice = single.find((name) => (headers[name]?.length ?? 0) > 1)
+  if (twice !== undefined) {
+    return no('invalid_request', `Header ${twice} is sent twice.`, endpoint.dialect)
+  }
   const encoding = headers['content-encoding']?.[0] ?? 'identity'
   const type = headers['content-type']?.[0] ?? ''
   if (encoding !== 'identity' || type.startsWith('multipart/')) {

@@ -288,6 +288,13 @@ test('paths in disguise, WebSockets and foreign endpoints reach no provider', as
     '/v1/vector_stores',
   ])
     expect(await raw(`POST ${target}`), target).toMatch(/ 404 /)
+  for (const header of [
+    'host: y',
+    'content-type: a/b\r\ncontent-type: c/d',
+    'bursar-agent: helper\r\nbursar-agent: resolver',
+  ]) {
+    expect(await raw('POST /v1/chat/completions', `${header}\r\n`), header).toMatch(/ 400 /)
+  }
   const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\n'
   expect(await raw('GET /v1/responses', upgrade)).toMatch(/ 426 /)
   expect(await raw(`POST /v1/chat/completions?key=${key}`)).toMatch(/ 401 /)
