@@ -3,7 +3,7 @@
  */
 import { accountsFor } from '#core/account.ts'
 import type { Target } from '#core/decide.ts'
-import type { Asking, HoldCommand, Result } from '#core/journal.ts'
+import type { Asking, Hold, HoldCommand, Result } from '#core/journal.ts'
 import { type Quote, quote } from '#core/quote.ts'
 import type { Refusal } from '#core/refusal.ts'
 import type { Attribution } from '#core/scope.ts'
@@ -45,9 +45,11 @@ export async function admit(
     const { result } = outcome
     if (result.status === 'applied' || result.status === 'repeated') {
       const { hold } = result
-      const clampedTo = hold.outputCap < command.quote.outputCap ? hold.outputCap : null
-      const outputCap = capToWrite(serving, command.quote, hold.outputCap)
-      const attempt = { target, quote: command.quote, hold, outputCap, clampedTo }
+      const { quote: wanted } = command
+      const asked = serving.parsed.shape.outputCap ?? wanted.outputCap
+      const clampedTo = hold.outputCap < asked ? hold.outputCap : null
+      const outputCap = capToWrite(serving, wanted, hold)
+      const attempt = { target, quote: wanted, hold, outputCap, clampedTo }
       return { kind: 'admitted', attempt, outcome }
     }
     const waitMs = waitFor(serving, result, now, deadline)
@@ -105,9 +107,12 @@ function windowOf({ rule }: Extract<Result, { status: 'limit_exceeded' }>): stri
  * The cap goes into the body where the caller gave none or a larger one: what the provider may
  * generate is then bounded by what is held.
  */
-function capToWrite({ parsed }: Serving, wanted: Quote, held: number): number | null {
-  if (wanted.picosPerOutputToken === 0n && wanted.outputCap === 0) return null
-  return parsed.shape.outputCap === held ? null : held
+function capToWrite({ parsed }: Serving, wanted: Quote, hold: Hold): number | null {
+  const costsByOutput = wanted.picosPerOutputToken > 0n
+  const countsTokens = hold.lines.some(({ unit }) => unit === 'tokens')
+  // A free model whose tokens nobody counts needs no cap of ours.
+  if (wanted.outputCap === 0 || (!costsByOutput && !countsTokens)) return null
+  return parsed.shape.outputCap === hold.outputCap ? null : hold.outputCap
 }
 
 function holdCommand(

@@ -257,3 +257,15 @@ test('a Gemini stream that is no SSE, and a tier nobody knows', async () => {
   const [hold] = await world.bursar.store.recentHolds(1)
   expect(hold).toMatchObject({ basis: 'presumed', cost: hold?.amount })
 })
+
+test('a cap beyond what the model can do is lowered, and said', async () => {
+  await using world = await startWorld({ config })
+  const answer = await call(
+    world,
+    await world.key(),
+    path,
+    chatBody('hi', { max_tokens: 10_000_000 }),
+  )
+  expect(answer.status).toBe(200)
+  expect(answer.headers.get('bursar-clamped-max-tokens')).toBe('128000')
+})
