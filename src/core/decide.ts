@@ -42,7 +42,10 @@ export function route(
   const speaking = reachable.filter(({ kind }) => speaks(kind, call.dialect))
   const row = priceOf(snapshot.priceBook, call.model, now)
 
-  const named = speaking.filter((provider) => serves(provider, call.model, row))
+  // A provider that names the model is meant before one that merely could serve it.
+  const named = speaking
+    .filter((provider) => serves(provider, call.model, row))
+    .toSorted((a, b) => Number(b.models.length > 0) - Number(a.models.length > 0))
   const targets = named.flatMap((provider) => targetAt(snapshot, provider, call, row, now))
   const [first, ...rest] = targets
   if (first !== undefined) return { kind: 'targets', targets: [first, ...rest] }
