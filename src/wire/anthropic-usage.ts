@@ -1,8 +1,8 @@
 /** Anthropic's usage: cached tokens stand outside `input_tokens`; streams carry running totals. */
 import { type Meter, noReport, type Usage, type UsageReport } from '#core/usage.ts'
 import type { StreamMeter } from './dialect.ts'
-import { parseAnswer, type Reported, reported, stringOr, tally } from './fields.ts'
-import { mentions, readEvent, SseSplitter } from './sse.ts'
+import { counted, parseAnswer, type Reported, reported, stringOr, tally } from './fields.ts'
+import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
 
 export function readMessagesUsage(body: Uint8Array): UsageReport {
   return anthropicReport(reported(parseAnswer(body)))
@@ -42,10 +42,10 @@ function usageOf(usage: Reported): Parts {
     })
   const searches = tally(reported(usage.server_tool_use)?.web_search_requests) ?? 0
   const thinking = tally(reported(usage.output_tokens_details)?.thinking_tokens) ?? 0
-  const counted: Usage | null =
+  const whole: Usage | null =
     own === null ? null : { counts: { ...own, web_search: searches }, reasoningTokens: thinking }
   return {
-    usage: counted,
+    usage: whole,
     tier: tierOf(usage),
     geo: geoOf(usage),
     others,
@@ -63,13 +63,14 @@ function countsOf(usage: Reported, oddities: string[]): Counts | null {
     oddities.push('a token count is missing or not a count')
     return null
   }
-  const read = tally(usage.cache_read_input_tokens) ?? 0
+  const read = counted(usage, 'cache_read_input_tokens', oddities) ?? 0
   const split = reported(usage.cache_creation) ?? {}
-  const fiveMinutes = tally(split.ephemeral_5m_input_tokens) ?? 0
-  const hour = tally(split.ephemeral_1h_input_tokens) ?? 0
-  const total = tally(usage.cache_creation_input_tokens) ?? fiveMinutes + hour
+  const fiveMinutes = counted(split, 'ephemeral_5m_input_tokens', oddities) ?? 0
+  const hour = counted(split, 'ephemeral_1h_input_tokens', oddities) ?? 0
+  const total = counted(usage, 'cache_creation_input_tokens', oddities) ?? fiveMinutes + hour
   const excess = total - fiveMinutes - hour
   if (excess < 0) oddities.push('cache writes by time are more than their total')
+  if (excess > 0) oddities.push(`${excess} cache writes without a time: taken as 5 minutes`)
   // Later turns of a server tool write without saying for how long: five minutes is the default.
   return {
     input,
@@ -129,7 +130,10 @@ export function meterMessages(): StreamMeter {
     },
     end: () => {
       look(splitter.take())
-      const report = anthropicReport(message === null ? null : { ...message, usage })
+      const found = anthropicReport(message === null ? null : { ...message, usage })
+      const report = splitter.overflowed
+        ? { ...found, oddities: [...found.oddities, overflowOddity] }
+        : found
       return { rest: new Uint8Array(0), report, complete: final && !broken }
     },
   }

@@ -120,7 +120,8 @@ function refusal(body: JsonObject): WireProblem | null {
     return unbounded(name, `"${name}" may run up a cost that cannot be bounded here.`)
   }
   const management = body.context_management
-  if (isObject(management) && JSON.stringify(management).includes('compact')) {
+  const edits = isObject(management) && isList(management.edits) ? management.edits : []
+  if (edits.some((one) => isObject(one) && String(one.type).startsWith('compact'))) {
     return unbounded(
       'context_management',
       'Compaction is billed beside the call: it is not bounded.',
@@ -169,7 +170,8 @@ const serverTools: readonly (readonly [prefix: string, meter: 'web_search' | nul
 ]
 
 /** Run by the caller, though Anthropic defines them. */
-const clientTools = /^(custom|bash_|text_editor_|computer_|memory_|tool_search_tool_)/
+const clientTools =
+  /^(custom$|bash_|text_editor_|computer_|browser_toolset_|memory_|tool_search_tool_)/
 
 function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
   if (body.tools === undefined || body.tools === null) return succeeded([])

@@ -1,6 +1,7 @@
 /**
  * Bedrock's usage, ahead of its routes: Converse in the body, ConverseStream in the `metadata`
- * event of a binary event stream, InvokeModel in headers. Cached tokens stand outside `inputTokens`.
+ * event of a binary event stream, InvokeModel in headers. Cached tokens stand outside
+ * `inputTokens`.
  */
 import { type Meter, noReport, type UsageReport } from '#core/usage.ts'
 import { parseAnswer, type Reported, reported, tally } from './fields.ts'

@@ -68,7 +68,12 @@ export function readHeaderClaims(headers: Headers): Result<HeaderClaims, WirePro
   }
   const tags = readTags(headers['bursar-tags'] ?? [])
   if (!tags.ok) return tags
-  return succeeded({ explicit, hints: hintsOf(headers), tags: tags.value })
+  // Ours last: what was written for us wins over what another gateway would have read.
+  return succeeded({
+    explicit,
+    hints: hintsOf(headers),
+    tags: { ...foreignTags(headers), ...tags.value },
+  })
 }
 
 function isValue(value: string): boolean {
@@ -114,6 +119,31 @@ function hintsOf(headers: Headers): Claims {
   hint('run', codex.root_turn_id)
   for (const [header, claim] of aliases) hint(claim, headers[header]?.[0])
   return hints
+}
+
+/** Metadata that other gateways take as a JSON object in a header. */
+const metadataHeaders = [
+  'x-litellm-spend-logs-metadata',
+  'x-portkey-metadata',
+  'cf-aig-metadata',
+  'x-tfy-metadata',
+]
+const heliconeProperty = 'helicone-property-'
+
+/** Tags in other gateways' headers, so that moving here is a change of base URL only. */
+function foreignTags(headers: Headers): Readonly<Record<string, string>> {
+  const pairs: (readonly [string, string])[] = metadataHeaders.flatMap((name) =>
+    Object.entries(objectOf(headers[name]?.[0])),
+  )
+  for (const [name, [value = '']] of Object.entries(headers)) {
+    if (name.startsWith(heliconeProperty)) pairs.push([name.slice(heliconeProperty.length), value])
+  }
+  for (const tag of (headers['x-litellm-tags']?.[0] ?? '').split(',')) {
+    const [key = '', ...rest] = tag.split(/[=:]/)
+    pairs.push([key.trim(), rest.join(':').trim() || 'true'])
+  }
+  const usable = pairs.filter(([key, value]) => isValue(key) && isValue(value))
+  return Object.fromEntries(usable.slice(0, tagsMax))
 }
 
 /** W3C baggage: `k=v;properties, k=v`. */

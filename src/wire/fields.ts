@@ -1,7 +1,14 @@
 /** Typed reads of a parsed body. No coercion: "100" is not a number, and null is not a default. */
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { WireProblem } from './dialect.ts'
-import { type Json, type JsonObject, type Scanned, scanJson } from './json-scan.ts'
+import {
+  type Json,
+  type JsonObject,
+  type Limits,
+  ordinary,
+  type Scanned,
+  scanJson,
+} from './json-scan.ts'
 
 export type Read<Value> = Result<Value, WireProblem>
 
@@ -22,8 +29,12 @@ export function isList(value: Json | undefined): value is readonly Json[] {
 }
 
 /** The body as strict JSON with no field but the `known` ones. */
-export function openBody(bytes: Uint8Array, known: ReadonlySet<string>): Read<Scanned> {
-  const scanned = scanJson(bytes)
+export function openBody(
+  bytes: Uint8Array,
+  known: ReadonlySet<string>,
+  limits: Limits = ordinary,
+): Read<Scanned> {
+  const scanned = scanJson(bytes, limits)
   if (!scanned.ok) return failed(invalid(scanned.problem.path, scanned.problem.message))
   const stranger = onlyKnown(scanned.value.value, known)
   return stranger === null ? scanned : failed(stranger)
@@ -128,6 +139,15 @@ export function textBytesOf(value: Json): number {
 /** A count as a provider reports it; null where it is not one. */
 export function tally(value: unknown): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
+}
+
+/** A part that may be left out; null where it is, and where what stands there is no count. */
+export function counted(from: Reported, name: string, oddities: string[]): number | null {
+  const value = from[name]
+  if (value === undefined || value === null) return null
+  const found = tally(value)
+  if (found === null) oddities.push(`${name} is not a count`)
+  return found
 }
 
 export type Reported = { readonly [key: string]: unknown }

@@ -2,7 +2,7 @@
 import { type Meter, noReport, type UsageReport } from '#core/usage.ts'
 import type { StreamMeter } from './dialect.ts'
 import { parseAnswer, type Reported, reported, stringOr, tally } from './fields.ts'
-import { mentions, readEvent, SseSplitter } from './sse.ts'
+import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
 
 /** A whole answer: one document, or the list of chunks that a stream without SSE is. */
 export function readGenerateUsage(body: Uint8Array): UsageReport {
@@ -147,15 +147,25 @@ function mergedChunk(
   }
 }
 
+const marks = ['usageMetadata', 'groundingMetadata', 'finishReason', 'blockReason']
+
+/** Asked of the chunk itself: the words may stand in the model's text too. */
+function isLast(chunk: Reported): boolean {
+  const candidates = Array.isArray(chunk.candidates) ? chunk.candidates : []
+  const isEnd = (one: unknown): boolean => stringOr(reported(one)?.finishReason) !== null
+  return candidates.some(isEnd) || stringOr(reported(chunk.promptFeedback)?.blockReason) !== null
+}
+
 export function meterGenerate(): StreamMeter {
   const splitter = new SseSplitter()
   let last: Record<string, unknown> | null = null
   let finished = false
   const look = (event: Uint8Array): void => {
-    if (mentions(event, 'finishReason')) finished = true
-    if (!mentions(event, 'usageMetadata') && !mentions(event, 'groundingMetadata')) return
+    if (!marks.some((mark) => mentions(event, mark))) return
     const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
-    if (chunk !== null) last = mergedChunk(last, chunk)
+    if (chunk === null) return
+    last = mergedChunk(last, chunk)
+    finished ||= isLast(chunk)
   }
   return {
     push: (chunk) => {
@@ -164,7 +174,11 @@ export function meterGenerate(): StreamMeter {
     },
     end: () => {
       look(splitter.take())
-      return { rest: new Uint8Array(0), report: googleReport(last), complete: finished }
+      const found = googleReport(last)
+      const report = splitter.overflowed
+        ? { ...found, oddities: [...found.oddities, overflowOddity] }
+        : found
+      return { rest: new Uint8Array(0), report, complete: finished && !splitter.overflowed }
     },
   }
 }

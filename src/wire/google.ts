@@ -20,6 +20,7 @@ import {
 import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { forwarded } from './openai-chat.ts'
+import { spliceWithin } from './splice.ts'
 
 const known: ReadonlySet<string> = new Set([
   'contents',
@@ -40,6 +41,34 @@ const known: ReadonlySet<string> = new Set([
   'service_tier',
   'generateContentRequest',
   'store',
+])
+/** Of `generationConfig`. Model selection and routing are not here: they change what is billed. */
+const configKnown: ReadonlySet<string> = new Set([
+  'audioTimestamp',
+  'audioTranscriptionConfig',
+  'candidateCount',
+  'enableAffectiveDialog',
+  'enableEnhancedCivicAnswers',
+  'frequencyPenalty',
+  'imageConfig',
+  'logprobs',
+  'maxOutputTokens',
+  'mediaResolution',
+  'presencePenalty',
+  'responseFormat',
+  'responseJsonSchema',
+  '_responseJsonSchema',
+  'responseLogprobs',
+  'responseMimeType',
+  'responseModalities',
+  'responseSchema',
+  'seed',
+  'speechConfig',
+  'stopSequences',
+  'temperature',
+  'thinkingConfig',
+  'topK',
+  'topP',
 ])
 const embedKnown: ReadonlySet<string> = new Set([
   'content',
@@ -63,6 +92,9 @@ export function parseGenerate(
   if (refused !== null) return failed(refused)
   const model = readModel(endpoint.pathModel ?? undefined)
   if (!model.ok) return model
+  if (body.model !== undefined && bareModel(body.model) !== model.value) {
+    return failed(invalid('model', 'model names another model than the path.'))
+  }
   const config = configOf(body)
   if (!config.ok) return config
   const tools = toolsOf(body)
@@ -119,11 +151,11 @@ function configOf(body: JsonObject): Result<Config, WireProblem> {
   const given = body.generationConfig ?? body.generation_config ?? {}
   const path = 'generationConfig'
   if (!isObject(given)) return failed(invalid(path, `${path} must be an object.`))
-  if (body.generationConfig !== undefined && body.generation_config !== undefined) {
-    return failed(invalid(path, `Send ${path} in one spelling, not in both.`))
-  }
-  if (given.maxOutputTokens !== undefined && given.max_output_tokens !== undefined) {
-    return failed(invalid(`${path}.maxOutputTokens`, 'Send maxOutputTokens in one spelling.'))
+  const stranger = Object.keys(given).find((name) => !configKnown.has(camel(name)))
+  if (stranger !== undefined) {
+    const param = `${path}.${stranger.slice(0, 100)}`
+    const message = `Field "${param}" is not one that Bursar knows how to bound.`
+    return failed({ code: 'not_allowed', param, message })
   }
   const cap = readCap(`${path}.maxOutputTokens`, given.maxOutputTokens ?? given.max_output_tokens)
   if (!cap.ok) return cap
@@ -132,19 +164,42 @@ function configOf(body: JsonObject): Result<Config, WireProblem> {
     given.candidateCount ?? given.candidate_count,
   )
   if (!choices.ok) return choices
-  const thinkingConfig = given.thinkingConfig ?? given.thinking_config
-  const budget = isObject(thinkingConfig)
-    ? (thinkingConfig.thinkingBudget ?? thinkingConfig.thinking_budget)
-    : undefined
+  const thinkingConfig = given.thinkingConfig ?? given.thinking_config ?? {}
+  if (!isObject(thinkingConfig)) {
+    return failed(invalid(`${path}.thinkingConfig`, 'thinkingConfig must be an object.'))
+  }
+  const twice = doubled(body, '') ?? doubled(given, path) ?? doubled(thinkingConfig, path)
+  if (twice !== null) return failed(twice)
+  // -1 lets the model choose, within its output.
+  const budget = thinkingConfig.thinkingBudget ?? thinkingConfig.thinking_budget
   const thinking =
-    typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
+    budget === -1 ? succeeded(null) : readCap(`${path}.thinkingConfig.thinkingBudget`, budget, 0)
+  if (!thinking.ok) return thinking
   const modalities = given.responseModalities ?? given.response_modalities
   return succeeded({
     cap: cap.value,
     choices: choices.value,
-    thinking,
+    thinking: thinking.value ?? 0,
     modalities: isList(modalities) ? modalities.map((one) => String(one).toUpperCase()) : [],
   })
+}
+
+/** Google reads a field in both spellings; two that differ are two requests in one. */
+function doubled(object: JsonObject, path: string): WireProblem | null {
+  const name = Object.keys(object).find(
+    (one) => one !== camel(one) && Object.hasOwn(object, camel(one)),
+  )
+  if (name === undefined) return null
+  const param = path === '' ? camel(name) : `${path}.${camel(name)}`
+  return invalid(param, `Send ${param} in one spelling, not in both.`)
+}
+
+function camel(name: string): string {
+  return name.replace(/(?<=.)_([a-z])/g, (_all, letter: string) => letter.toUpperCase())
+}
+
+function bareModel(value: Json): string | null {
+  return typeof value === 'string' ? value.replace(/^models\//, '') : null
 }
 
 function refusal(body: JsonObject): WireProblem | null {
@@ -207,20 +262,29 @@ function firstText(contents: readonly Json[]): string {
   return isObject(part) && typeof part.text === 'string' ? part.text : ''
 }
 
-/** The model stands in the path, so only the cap is written into the body. */
+/** The model stands in the path, and in the body where the caller repeats it there. */
 export function rewriteGenerate(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
-  const { scanned } = call
-  const changes = new Map<string, Json>()
+  const { scanned, endpoint } = call
+  const changes = new Map<string, Json | Uint8Array>()
   const { value: body } = scanned
-  if (outputCap !== null && call.endpoint.operation === 'generate') {
+  const asked = endpoint.pathModel ?? model
+  if (body.model !== undefined && model !== asked) changes.set('model', `models/${model}`)
+  if (isList(body.requests) && model !== asked) {
+    const renamed = (one: Json): Json =>
+      isObject(one) && one.model !== undefined ? { ...one, model: `models/${model}` } : one
+    changes.set('requests', body.requests.map(renamed))
+  }
+  if (outputCap !== null && endpoint.operation === 'generate') {
     const name = body.generation_config === undefined ? 'generationConfig' : 'generation_config'
     const given = body[name]
     const config = isObject(given) ? given : {}
     const key = config.max_output_tokens === undefined ? 'maxOutputTokens' : 'max_output_tokens'
-    if (config[key] !== outputCap) changes.set(name, { ...config, [key]: outputCap })
+    if (config[key] !== outputCap) {
+      const capped = new Map([[key, outputCap]])
+      changes.set(name, spliceWithin(call.body, scanned, name, capped))
+    }
   }
   const { path, body: bytes } = forwarded(call, changes)
-  const asked = call.endpoint.pathModel ?? model
   return { path: path.replace(`/models/${asked}:`, `/models/${model}:`), body: bytes }
 }
 

@@ -35,7 +35,15 @@ export interface JsonProblem {
   readonly message: string
 }
 
-const limits = { depth: 64, nodes: 50_000, elements: 20_000 }
+export interface Limits {
+  readonly depth: number
+  /** Values in the whole document. */
+  readonly nodes: number
+  /** Elements of one array. */
+  readonly elements: number
+}
+
+export const ordinary: Limits = { depth: 64, nodes: 50_000, elements: 20_000 }
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype'])
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -52,7 +60,10 @@ interface Frame {
 }
 
 /** Reads a JSON object. Everything unusual is a problem with the path of the place. */
-export function scanJson(bytes: Uint8Array): Result<Scanned, JsonProblem> {
+export function scanJson(
+  bytes: Uint8Array,
+  limits: Limits = ordinary,
+): Result<Scanned, JsonProblem> {
   let text: string
   try {
     text = decoder.decode(bytes)
@@ -72,11 +83,18 @@ export function scanJson(bytes: Uint8Array): Result<Scanned, JsonProblem> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return failed({ path: null, message: 'The body must be a JSON object.' })
   }
-  const walked = new Walker(bytes).walk()
+  // One character a byte, so that offsets are the body's own.
+  const latin =
+    text.length === bytes.length
+      ? text
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  const walked = new Walker(latin, limits).walk()
   if (!walked.ok) return walked
   return succeeded({ value: value as JsonObject, ...walked.value })
 }
 
+/** Members of the body, and of objects directly in it: what the gateway itself reads. */
+const controlDepth = 2
 const quote = 0x22
 const backslash = 0x5c
 
@@ -85,21 +103,24 @@ const backslash = 0x5c
  * keys, depth, size, numbers that do not survive. No recursion: depth is the caller's to choose.
  */
 class Walker {
-  readonly #bytes: Buffer
+  readonly #text: string
+  readonly #limits: Limits
   readonly #stack: Frame[] = []
   readonly #members = new Map<string, Member>()
   #i = 0
   #nodes = 0
   #close = 0
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  /** `text` holds one character a byte (latin1), whatever the bytes mean. */
+  constructor(text: string, limits: Limits) {
+    this.#text = text
+    this.#limits = limits
   }
 
   walk(): Result<Pick<Scanned, 'members' | 'close'>, JsonProblem> {
-    const bytes = this.#bytes
-    while (this.#i < bytes.length) {
-      const problem = this.#step(bytes[this.#i] ?? 0)
+    const text = this.#text
+    while (this.#i < text.length) {
+      const problem = this.#step(text.charCodeAt(this.#i))
       if (problem !== null) return failed(problem)
     }
     return succeeded({ members: this.#members, close: this.#close })
@@ -131,8 +152,8 @@ class Walker {
   }
 
   #open(isObject: boolean): JsonProblem | null {
-    if (this.#stack.length >= limits.depth) {
-      return this.#problem(`is nested deeper than ${limits.depth} levels`)
+    if (this.#stack.length >= this.#limits.depth) {
+      return this.#problem(`is nested deeper than ${this.#limits.depth} levels`)
     }
     const problem = this.#value(this.#i)
     this.#stack.push({
@@ -161,8 +182,8 @@ class Walker {
     if (frame === undefined) return null
     frame.index += 1
     frame.expectsKey = frame.keys !== null
-    if (frame.keys !== null || frame.index < limits.elements) return null
-    return this.#problem(`has more than ${limits.elements} elements`)
+    if (frame.keys !== null || frame.index < this.#limits.elements) return null
+    return this.#problem(`has more than ${this.#limits.elements} elements`)
   }
 
   #string(): JsonProblem | null {
@@ -175,8 +196,8 @@ class Walker {
       this.#valueDone(end)
       return problem
     }
-    const raw = this.#bytes.toString('utf8', start, end)
-    frame.key = raw.includes('\\') ? String(JSON.parse(raw)) : raw.slice(1, -1)
+    const raw = this.#text.slice(start + 1, end - 1)
+    frame.key = raw.includes('\\') ? unescaped(raw) : raw
     frame.keyStart = start
     frame.expectsKey = false
     if (frame.keys?.has(frame.key) === true) return this.#problem('appears twice')
@@ -189,10 +210,10 @@ class Walker {
   /** The offset behind the closing quote: the first one that no odd run of backslashes escapes. */
   #stringEnd(start: number): number {
     for (let from = start + 1; ; ) {
-      const at = this.#bytes.indexOf(quote, from)
-      if (at === -1) return this.#bytes.length
+      const at = this.#text.indexOf('"', from)
+      if (at === -1) return this.#text.length
       let slashes = 0
-      while (this.#bytes[at - 1 - slashes] === backslash) slashes += 1
+      while (this.#text.charCodeAt(at - 1 - slashes) === backslash) slashes += 1
       if (slashes % 2 === 0) return at + 1
       from = at + 1
     }
@@ -201,7 +222,7 @@ class Walker {
   #scalar(): JsonProblem | null {
     const start = this.#i
     let end = start
-    while (end < this.#bytes.length && !isDelimiter(this.#bytes[end] ?? 0)) end += 1
+    while (end < this.#text.length && !isDelimiter(this.#text.charCodeAt(end))) end += 1
     this.#i = end
     const problem = this.#value(start) ?? this.#number(start, end)
     this.#valueDone(end)
@@ -209,11 +230,15 @@ class Walker {
   }
 
   #number(start: number, end: number): JsonProblem | null {
-    const first = this.#bytes[start] ?? 0
+    const first = this.#text.charCodeAt(start)
     if (first !== 0x2d && (first < 0x30 || first > 0x39)) return null
-    const text = this.#bytes.toString('latin1', start, end)
+    // A safe integer has at most 16 digits: shorter text needs no look.
+    if (end - start < 16 && !/[eE]/.test(this.#text.slice(start, end))) return null
+    const text = this.#text.slice(start, end)
     const number = Number(text)
-    const survives = /[.eE]/.test(text) ? Number.isFinite(number) : Number.isSafeInteger(number)
+    // Deep inside, a number is the caller's content (a schema's int64 bound): it passes as it is.
+    const isControl = this.#stack.length <= controlDepth && !/[.eE]/.test(text)
+    const survives = isControl ? Number.isSafeInteger(number) : Number.isFinite(number)
     return survives ? null : this.#problem('is too large a number')
   }
 
@@ -221,22 +246,24 @@ class Walker {
     const frame = this.#stack.at(-1)
     if (frame !== undefined) frame.valueStart = start
     this.#nodes += 1
-    return this.#nodes <= limits.nodes
+    return this.#nodes <= this.#limits.nodes
       ? null
-      : this.#problem(`has more than ${limits.nodes} values`)
+      : this.#problem(`has more than ${this.#limits.nodes} values`)
   }
 
   #valueDone(end: number): void {
     const [top] = this.#stack
     if (top === undefined || this.#stack.length !== 1) return
-    this.#members.set(top.key, { keyStart: top.keyStart, start: top.valueStart, end })
+    const name = Buffer.from(top.key, 'latin1').toString()
+    this.#members.set(name, { keyStart: top.keyStart, start: top.valueStart, end })
   }
 
   #problem(what: string): JsonProblem {
     const path = this.#stack
       .reduce((text, { keys, key, index }) => {
         if (keys === null) return `${text}[${index}]`
-        return key === '' ? text : text === '' ? key : `${text}.${key}`
+        const name = Buffer.from(key, 'latin1').toString()
+        return key === '' ? text : text === '' ? name : `${text}.${name}`
       }, '')
       .slice(0, 200)
     return {
@@ -244,6 +271,12 @@ class Walker {
       message: `${path === '' ? 'The body' : path} ${what}.`,
     }
   }
+}
+
+/** A name with escapes, in the same one-character-a-byte form as names without. */
+function unescaped(raw: string): string {
+  const text: unknown = JSON.parse(`"${Buffer.from(raw, 'latin1').toString()}"`)
+  return Buffer.from(String(text)).toString('latin1')
 }
 
 function isDelimiter(byte: number): boolean {

@@ -31,8 +31,8 @@ import {
 import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
-import { type Changes, splice } from './splice.ts'
-import { mentions, readEvent, SseSplitter } from './sse.ts'
+import { type Changes, splice, spliceWithin } from './splice.ts'
+import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -70,6 +70,7 @@ const known: ReadonlySet<string> = new Set([
   'prediction',
   'prompt_cache_key',
   'prompt_cache_retention',
+  'prompt_cache_options',
   'web_search_options',
   'min_p',
   'repetition_penalty',
@@ -159,8 +160,19 @@ function refusal(body: JsonObject): WireProblem | null {
   if (options !== undefined && options !== null && !isObject(options)) {
     return invalid('stream_options', 'stream_options must be an object.')
   }
+  const asked = isObject(options) ? options.include_usage : null
+  if (asked !== undefined && asked !== null && typeof asked !== 'boolean') {
+    return invalid('stream_options.include_usage', 'include_usage must be true or false.')
+  }
   if (body.tools !== undefined && body.tools !== null && !isList(body.tools)) {
     return invalid('tools', 'tools must be a list.')
+  }
+  // Chat knows only tools that the caller runs; others belong to servers that run them themselves.
+  const hosted = (body.tools ?? []).findIndex(
+    (tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'),
+  )
+  if (hosted !== -1) {
+    return unbounded(`tools[${hosted}]`, 'Only tools of type function and custom can be bounded.')
   }
   if (isTier(body.service_tier) === null) {
     return unbounded('service_tier', 'This service_tier has no known price.')
@@ -184,7 +196,7 @@ export function firstUserText(messages: readonly Json[]): string {
 
 export function rewriteChat(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
   const { scanned } = call
-  const changes = new Map<string, Json>()
+  const changes = new Map<string, Json | Uint8Array>()
   const { value: body } = scanned
   if (body.model !== model) changes.set('model', model)
   if (outputCap !== null) {
@@ -193,8 +205,8 @@ export function rewriteChat(call: ParsedCall, { model, outputCap }: Rewrite): Fo
     if (body[name] !== outputCap) changes.set(name, outputCap)
   }
   if (call.stream && !call.usageAsked) {
-    const options = isObject(body.stream_options) ? body.stream_options : {}
-    changes.set('stream_options', { ...options, include_usage: true })
+    const asked = new Map([['include_usage', true]])
+    changes.set('stream_options', spliceWithin(call.body, scanned, 'stream_options', asked))
   }
   return forwarded(call, changes)
 }
@@ -217,7 +229,7 @@ export function meterChat(call: ParsedCall): StreamMeter {
   let report = noReport
   let finished = false
   const look = (event: Uint8Array): boolean => {
-    if (mentions(event, '[DONE]')) finished = true
+    if (mentions(event, '[DONE]') && readEvent(event).data.trim() === '[DONE]') finished = true
     if (!mentions(event, '"usage"') && report.model !== null) return true
     const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
     if (chunk === null) return true
@@ -248,7 +260,11 @@ export function meterChat(call: ParsedCall): StreamMeter {
       const left = splitter.take()
       const keep = left.length === 0 || look(left)
       const rest = call.usageAsked || !keep ? new Uint8Array(0) : left
-      return { rest, report, complete: finished || report.usage !== null }
+      if (!splitter.overflowed) {
+        return { rest, report, complete: finished || report.usage !== null }
+      }
+      const oddities = [...report.oddities, overflowOddity]
+      return { rest, report: { ...report, oddities }, complete: report.usage !== null }
     },
   }
 }

@@ -26,11 +26,14 @@ const known: ReadonlySet<string> = new Set([
   'user',
 ])
 
+/** Prompts may come as lists of tokens, a number each: 300,000 are OpenAI's limit for a call. */
+const tokenLists = { depth: 4, nodes: 310_000, elements: 300_000 }
+
 export function parseEmbeddings(
   endpoint: Endpoint,
   bytes: Uint8Array,
 ): Result<ParsedCall, WireProblem> {
-  const scanned = openBody(bytes, known)
+  const scanned = openBody(bytes, known, tokenLists)
   if (!scanned.ok) return scanned
   const { value: body } = scanned.value
   const model = readModel(body.model)

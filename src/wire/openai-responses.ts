@@ -31,7 +31,7 @@ import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { firstUserText, forwarded } from './openai-chat.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
-import { mentions, readEvent, SseSplitter } from './sse.ts'
+import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -59,6 +59,10 @@ const known: ReadonlySet<string> = new Set([
   'previous_response_id',
   'prompt_cache_key',
   'prompt_cache_retention',
+  'prompt_cache_options',
+  'access_programs',
+  'moderation',
+  'image',
   'background',
   'conversation',
   'prompt',
@@ -76,7 +80,14 @@ const toolMeters = {
 } as const
 
 /** Run by the caller, not by the provider: they cost tokens and nothing else. */
-const clientTools = new Set(['function', 'custom', 'local_shell', 'shell', 'apply_patch'])
+const clientTools = new Set([
+  'function',
+  'custom',
+  'local_shell',
+  'apply_patch',
+  'computer',
+  'computer_use_preview',
+])
 
 export function parseResponses(
   endpoint: Endpoint,
@@ -150,6 +161,13 @@ function refusal(body: JsonObject): WireProblem | null {
     if (body[name] === undefined || body[name] === null) continue
     return unbounded(name, `"${name}" is kept by the provider, so its cost cannot be bounded here.`)
   }
+  const management = body.context_management
+  if (management !== undefined && management !== null && countOf(management) > 0) {
+    return unbounded(
+      'context_management',
+      'Compaction is billed beside the call: it is not bounded.',
+    )
+  }
   if (body.background !== undefined && body.background !== null && body.background !== false) {
     return invalid('background', 'background must be true or false.')
   }
@@ -160,18 +178,22 @@ function refusal(body: JsonObject): WireProblem | null {
 }
 
 function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
-  if (body.tools === undefined || body.tools === null) return succeeded([])
-  if (!isList(body.tools)) return failed(invalid('tools', 'tools must be a list.'))
+  const declared = declaredTools(body)
+  if (!declared.ok) return declared
   const calls = readCap('max_tool_calls', body.max_tool_calls)
   if (!calls.ok) return calls
   const hosted: CallShape['tools'][number][] = []
-  for (const [i, tool] of body.tools.entries()) {
+  for (const [path, tool] of declared.value) {
     const type = isObject(tool) ? tool.type : null
-    if (typeof type !== 'string') return failed(invalid(`tools[${i}]`, 'A tool needs a type.'))
-    if (clientTools.has(type)) continue
-    const meter = type in toolMeters ? toolMeters[type as keyof typeof toolMeters] : null
+    if (!isObject(tool) || typeof type !== 'string') {
+      return failed(invalid(path, 'A tool needs a type.'))
+    }
+    if (isCallersOwn(tool, type)) continue
+    const meter = Object.hasOwn(toolMeters, type)
+      ? toolMeters[type as keyof typeof toolMeters]
+      : null
     if (meter === null) {
-      return failed(unbounded(`tools[${i}]`, `Tool "${type}" has no cost that can be bounded.`))
+      return failed(unbounded(path, `Tool "${type}" has no cost that can be bounded.`))
     }
     if (calls.value === null) {
       return failed(
@@ -184,6 +206,43 @@ function toolsOf(body: JsonObject): Result<CallShape['tools'], WireProblem> {
     hosted.push({ meter, maxUses: calls.value })
   }
   return succeeded(hosted)
+}
+
+/**
+ * Every tool with its path: those of the request, those that items of the input bring in, and those
+ * in namespaces.
+ */
+function declaredTools(
+  body: JsonObject,
+): Result<readonly (readonly [path: string, tool: Json])[], WireProblem> {
+  const input = isList(body.input) ? body.input : []
+  const lists: [path: string, list: Json][] = [['tools', body.tools ?? []]]
+  for (const [i, item] of input.entries()) {
+    if (isObject(item) && bringsTools.has(String(item.type))) {
+      lists.push([`input[${i}].tools`, item.tools ?? []])
+    }
+  }
+  const found: (readonly [string, Json])[] = []
+  for (let next = lists.pop(); next !== undefined; next = lists.pop()) {
+    const [path, list] = next
+    if (!isList(list)) return failed(invalid(path, `${path} must be a list.`))
+    for (const [i, tool] of list.entries()) {
+      if (isObject(tool) && tool.type === 'namespace') {
+        lists.push([`${path}[${i}].tools`, tool.tools ?? []])
+      } else found.push([`${path}[${i}]`, tool])
+    }
+  }
+  return succeeded(found)
+}
+
+const bringsTools = new Set(['additional_tools', 'tool_search_output'])
+
+/** A shell or a search is the caller's only where the request says so. */
+function isCallersOwn(tool: JsonObject, type: string): boolean {
+  const { environment, execution } = tool
+  if (type === 'shell') return isObject(environment) && environment.type === 'local'
+  if (type === 'tool_search') return execution === 'client'
+  return clientTools.has(type)
 }
 
 export function rewriteResponses(call: ParsedCall, { model, outputCap }: Rewrite): Forwarded {
@@ -221,6 +280,9 @@ export function meterResponses(): StreamMeter {
     },
     end: () => {
       look(splitter.take())
+      if (splitter.overflowed) {
+        report = { ...report, oddities: [...report.oddities, overflowOddity] }
+      }
       return { rest: new Uint8Array(0), report, complete: finished }
     },
   }

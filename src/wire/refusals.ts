@@ -14,13 +14,20 @@ export function refusalAnswer(dialect: DialectName, refusal: Refusal): RefusalAn
     'request-id': refusal.callId,
   }
   if (retry && refusal.retryAfterMs !== null) {
-    headers['retry-after'] = String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000)))
-    headers['retry-after-ms'] = String(refusal.retryAfterMs)
+    headers['retry-after'] = String(retryAfterSeconds(refusal.retryAfterMs))
+    headers['retry-after-ms'] = String(Math.min(refusal.retryAfterMs, retryAfterMsMax))
   }
   if (!retry) headers['x-should-retry'] = 'false'
   if (status === 401) headers['www-authenticate'] = 'Bearer'
   if (refusal.codex && status === 402) return codexStop(refusal, headers)
   return { status, headers, body: JSON.stringify(bodyOf(dialect, refusal, status)) }
+}
+
+/** Some clients give up, and some sleep for good, when they are told to wait longer. */
+const retryAfterMsMax = 30_000
+
+function retryAfterSeconds(ms: number): number {
+  return Math.max(1, Math.ceil(Math.min(ms, retryAfterMsMax) / 1000))
 }
 
 function bodyOf(dialect: DialectName, refusal: Refusal, status: number): unknown {
@@ -153,7 +160,7 @@ function googleBody(refusal: Refusal, status: number): unknown {
       : [
           {
             '@type': 'type.googleapis.com/google.rpc.RetryInfo',
-            retryDelay: `${Math.max(1, Math.ceil(retryAfterMs / 1000))}s`,
+            retryDelay: `${retryAfterSeconds(retryAfterMs)}s`,
           },
         ]
   return {

@@ -42,6 +42,17 @@ test.each([
   ['/v1/%63hat/completions', 'bad_target'],
   ['http://evil/v1/chat/completions', 'bad_target'],
   ['/v1/chat/completions?key=abc', 'credential_in_url'],
+  ['/v1/chat/completions?%6bey=abc', 'credential_in_url'],
+  ['/v1/chat/completions?beta=true;key=abc', 'credential_in_url'],
+  ['/v1/chat/completions?%zz=abc', 'bad_target'],
+  ['/v1constructor', 'not_found'],
+  ['/v1toString', 'not_found'],
+  ['/v1beta/models/x:constructor', 'not_found'],
+  ['/v1beta/models/x:generateContent?alt=proto', 'bad_target'],
+  [
+    '/v1beta/models/x:generateContent?fields=candidates&alt=json',
+    'google generate /v1beta/models/x:generateContent?alt=json x',
+  ],
 ])('POST %s', (target, wanted) => {
   expect(named('POST', target)).toBe(wanted)
 })

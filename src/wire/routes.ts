@@ -10,21 +10,22 @@ export type Matched =
   | { readonly kind: 'credential_in_url' }
   | { readonly kind: 'not_found' }
 
-const posts: Readonly<Record<string, { dialect: DialectName; operation: Operation }>> = {
-  '/chat/completions': { dialect: 'openai', operation: 'chat' },
-  '/responses': { dialect: 'openai', operation: 'responses' },
-  '/embeddings': { dialect: 'openai', operation: 'embeddings' },
-  '/messages': { dialect: 'anthropic', operation: 'messages' },
-  '/messages/count_tokens': { dialect: 'anthropic', operation: 'count_tokens' },
-}
+// Maps, not objects: a path such as `/v1constructor` must not find what every object inherits.
+const posts: ReadonlyMap<string, { dialect: DialectName; operation: Operation }> = new Map([
+  ['/chat/completions', { dialect: 'openai', operation: 'chat' }],
+  ['/responses', { dialect: 'openai', operation: 'responses' }],
+  ['/embeddings', { dialect: 'openai', operation: 'embeddings' }],
+  ['/messages', { dialect: 'anthropic', operation: 'messages' }],
+  ['/messages/count_tokens', { dialect: 'anthropic', operation: 'count_tokens' }],
+])
 
-const geminiVerbs: Readonly<Record<string, { operation: Operation; stream: boolean }>> = {
-  generateContent: { operation: 'generate', stream: false },
-  streamGenerateContent: { operation: 'generate', stream: true },
-  countTokens: { operation: 'count_tokens', stream: false },
-  embedContent: { operation: 'embed', stream: false },
-  batchEmbedContents: { operation: 'embed', stream: false },
-}
+const geminiVerbs: ReadonlyMap<string, { operation: Operation; stream: boolean }> = new Map([
+  ['generateContent', { operation: 'generate', stream: false }],
+  ['streamGenerateContent', { operation: 'generate', stream: true }],
+  ['countTokens', { operation: 'count_tokens', stream: false }],
+  ['embedContent', { operation: 'embed', stream: false }],
+  ['batchEmbedContents', { operation: 'embed', stream: false }],
+])
 
 const prefixes: Readonly<Record<string, DialectName>> = {
   '/openai': 'openai',
@@ -38,7 +39,8 @@ export function matchEndpoint(method: string, target: string): Matched {
   if (!/^\/[A-Za-z0-9._:/@+~-]*$/.test(path) || /\/\/|(^|\/)\.{1,2}(\/|$)/.test(path)) {
     return { kind: 'bad_target' }
   }
-  if (/(^|&)(key|api_key|access_token)=/i.test(query)) return { kind: 'credential_in_url' }
+  const asked = readQuery(query)
+  if (typeof asked === 'string') return { kind: asked }
   const hinted = Object.keys(prefixes).find((p) => path === p || path.startsWith(`${p}/`))
   const dialect = hinted === undefined ? null : (prefixes[hinted] ?? null)
   const version = /^(?:\/v1(?:beta|alpha)?)*/.exec(path.slice(hinted?.length ?? 0))?.[0] ?? ''
@@ -49,12 +51,41 @@ export function matchEndpoint(method: string, target: string): Matched {
   }
   if (method === 'GET' && rest === '/budget') return { kind: 'budget' }
   if (method !== 'POST') return { kind: 'not_found' }
-  const known = posts[rest]
+  const known = posts.get(rest)
   if (known !== undefined && (dialect === null || dialect === known.dialect)) {
-    return plain(known, rest, query)
+    return plain(known, rest, asked.forwarded)
   }
   if (gemini === null || (dialect !== null && dialect !== 'google')) return { kind: 'not_found' }
-  return geminiEndpoint(gemini[1] ?? '', gemini[2] ?? '', version, query)
+  return geminiEndpoint(gemini[1] ?? '', gemini[2] ?? '', version, asked.forwarded)
+}
+
+const credentials = new Set(['key', 'api_key', 'api-key', 'access_token'])
+
+/**
+ * What of the query goes upstream. Other names are left out: Google's `fields` would cut the usage
+ * out of its answer, and an `alt` but these two is a format that is not metered.
+ */
+function readQuery(
+  query: string,
+): { readonly forwarded: string } | 'bad_target' | 'credential_in_url' {
+  const kept: string[] = []
+  for (const part of query.split(/[&;]/)) {
+    const at = part.indexOf('=')
+    const name = decoded(at === -1 ? part : part.slice(0, at))
+    if (name === null) return 'bad_target'
+    if (credentials.has(name.toLowerCase())) return 'credential_in_url'
+    if (name === 'alt' && part !== 'alt=sse' && part !== 'alt=json') return 'bad_target'
+    if (/^(alt|beta|api-version)=[A-Za-z0-9._-]{1,64}$/.test(part)) kept.push(part)
+  }
+  return { forwarded: kept.join('&') }
+}
+
+function decoded(name: string): string | null {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return null
+  }
 }
 
 function plain(
@@ -76,7 +107,7 @@ function plain(
 }
 
 function geminiEndpoint(model: string, verb: string, version: string, query: string): Matched {
-  const known = geminiVerbs[verb]
+  const known = geminiVerbs.get(verb)
   if (known === undefined) return { kind: 'not_found' }
   const upstreamVersion = version === '' ? '/v1beta' : `/${version.split('/').at(-1) ?? ''}`
   return {

@@ -1,15 +1,16 @@
 /**
  * Changes to a body without rewriting it: values of top-level members replaced, or members added.
  */
-import type { Json, Scanned } from './json-scan.ts'
+import { type Json, type Scanned, scanJson } from './json-scan.ts'
 
-export type Changes = ReadonlyMap<string, Json>
+/** Bytes are JSON already, and stand as they are. */
+export type Changes = ReadonlyMap<string, Json | Uint8Array>
 
 /** The caller's bytes with `changes` spliced in. All other bytes are the caller's own. */
 export function splice(body: Uint8Array, scanned: Scanned, changes: Changes): Uint8Array {
   if (changes.size === 0) return body
   const edits = [...changes].map(([name, value]) => {
-    const text = JSON.stringify(value)
+    const text = value instanceof Uint8Array ? textOf(value) : JSON.stringify(value)
     const member = scanned.members.get(name)
     if (member !== undefined) return { start: member.start, end: member.end, text }
     const added = `${JSON.stringify(name)}:${text}`
@@ -32,6 +33,24 @@ export function splice(body: Uint8Array, scanned: Scanned, changes: Changes): Ui
   }
   parts.push(body.subarray(from))
   return Buffer.concat(parts)
+}
+
+/** The object in member `name` with `changes` spliced in; a new object where there is none. */
+export function spliceWithin(
+  body: Uint8Array,
+  scanned: Scanned,
+  name: string,
+  changes: ReadonlyMap<string, Json>,
+): Json | Uint8Array {
+  const member = scanned.members.get(name)
+  const inner = member === undefined ? null : body.subarray(member.start, member.end)
+  const known = inner === null ? null : scanJson(inner)
+  if (inner === null || known?.ok !== true) return Object.fromEntries(changes)
+  return splice(inner, known.value, changes)
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
 }
 
 function openingBrace(body: Uint8Array): number {

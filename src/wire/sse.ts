@@ -31,9 +31,14 @@ function lineEnd(bytes: Uint8Array, at: number): number {
   return bytes[at] === carriageReturn && bytes[at + 1] === newline ? at + 2 : at + 1
 }
 
-/** Collects bytes into whole events. */
+/** An event's end is at most four bytes, so three of those before a chunk may belong to it. */
+const overlap = 3
+
+/** Collects bytes into whole events. Every byte is looked at once, however small the chunks are. */
 export class SseSplitter {
-  #rest: Uint8Array = new Uint8Array(0)
+  #pieces: Uint8Array[] = []
+  #held = 0
+  #tail: Uint8Array = new Uint8Array(0)
   #overflowed = false
 
   /** True once an event was longer than is kept: nothing is known of the stream after that. */
@@ -44,19 +49,23 @@ export class SseSplitter {
   /** Whole events, as bytes, in order. */
   push(chunk: Uint8Array): readonly Uint8Array[] {
     if (this.#overflowed) return [chunk]
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    const seen = this.#tail.length
+    if (eventEnd(seen === 0 ? chunk : Buffer.concat([this.#tail, chunk]), 0) === -1) {
+      this.#hold(chunk)
+      return this.#overflow()
+    }
+    const before = this.#held
+    this.#pieces.push(chunk)
+    const bytes = this.#take()
     const events: Uint8Array[] = []
     let from = 0
-    for (let end = eventEnd(bytes, 0); end !== -1; end = eventEnd(bytes, from)) {
+    const first = eventEnd(bytes, Math.max(0, before - overlap))
+    for (let end = first; end !== -1; end = eventEnd(bytes, from)) {
       events.push(bytes.subarray(from, end))
       from = end
     }
-    this.#rest = bytes.subarray(from)
-    if (this.#rest.length > eventBytesMax) {
-      this.#overflowed = true
-      events.push(this.#take())
-    }
-    return events
+    if (from < bytes.length) this.#hold(bytes.subarray(from))
+    return [...events, ...this.#overflow()]
   }
 
   /** What is left when the stream ends: an event without its blank line. */
@@ -64,10 +73,29 @@ export class SseSplitter {
     return this.#take()
   }
 
+  #hold(bytes: Uint8Array): void {
+    this.#pieces.push(bytes)
+    this.#held += bytes.length
+    this.#tail =
+      bytes.length >= overlap
+        ? bytes.subarray(-overlap)
+        : Buffer.concat([this.#tail, bytes]).subarray(-overlap)
+  }
+
+  #overflow(): readonly Uint8Array[] {
+    if (this.#held <= eventBytesMax) return []
+    this.#overflowed = true
+    return [this.#take()]
+  }
+
   #take(): Uint8Array {
-    const rest = this.#rest
-    this.#rest = new Uint8Array(0)
-    return rest
+    const [only] = this.#pieces
+    const bytes =
+      this.#pieces.length === 1 && only !== undefined ? only : Buffer.concat(this.#pieces)
+    this.#pieces = []
+    this.#held = 0
+    this.#tail = new Uint8Array(0)
+    return bytes
   }
 }
 
@@ -87,3 +115,6 @@ export function readEvent(bytes: Uint8Array): SseEvent {
 export function mentions(bytes: Uint8Array, needle: string): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(needle, 0, 'latin1')
 }
+
+/** What is said of a stream whose event was too long to keep. */
+export const overflowOddity = `an event is longer than ${eventBytesMax} bytes: not metered`
