@@ -1,5 +1,5 @@
 /** Builds the adapters and hands them down: the only file that knows which is which. */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, hash, timingSafeEqual } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -170,6 +170,8 @@ function adminTokenOf({ adminToken, dataFolder }: BursarOptions): string {
   return adminToken
 }
 
+const keysInUseMax = 100_000
+
 interface KeyRing {
   readonly find: (secret: string) => VirtualKey | null
   reload(): Promise<void>
@@ -179,15 +181,24 @@ interface KeyRing {
 async function keyRing(store: Store, pepper: string, demo: boolean): Promise<KeyRing> {
   if (demo) await putDemoKey(store, hashKey(pepper, demoSecret))
   let byHash: ReadonlyMap<string, VirtualKey> = new Map()
+  // Keys in use are found by a digest ten times cheaper than the HMAC; the secret is not kept.
+  const inUse = new Map<string, VirtualKey>()
   const load = async (): Promise<void> => {
     byHash = new Map((await store.keys()).map((key) => [key.hash, key]))
+    inUse.clear()
   }
   await load()
   return {
     find: (secret) => {
+      const digest = hash('sha256', secret)
+      const known = inUse.get(digest)
+      if (known !== undefined) return known
       const allowed = isWellFormed(secret) || (demo && secret === demoSecret)
       const found = byHash.get(hashKey(pepper, secret.slice(0, 256)))
-      return allowed ? (found ?? null) : null
+      if (!allowed || found === undefined) return null
+      if (inUse.size >= keysInUseMax) inUse.clear()
+      inUse.set(digest, found)
+      return found
     },
     reload: load,
   }

@@ -28,6 +28,20 @@ export type PeriodKind = (typeof periodKinds)[number]
  */
 export function periodAt(kind: PeriodKind, timeZone: string, at: Instant): Period {
   if (kind === 'minute') return fixed(at, 60_000)
+  const name = `${kind} ${timeZone}`
+  const last = lastPeriods.get(name)
+  if (last !== undefined && last.start <= at && at < last.end) return last
+  const period = calendarPeriod(kind, timeZone, at)
+  if (lastPeriods.size >= lastPeriodsMax) lastPeriods.clear()
+  lastPeriods.set(name, period)
+  return period
+}
+
+/** Every call asks for the same few periods: the last answer to each question is kept. */
+const lastPeriods = new Map<string, Period>()
+const lastPeriodsMax = 1000
+
+function calendarPeriod(kind: DayKind | 'hour', timeZone: string, at: Instant): Period {
   const local = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone)
   if (kind === 'hour') return hourAround(local)
   const first = firstDay(kind, local.toPlainDate())

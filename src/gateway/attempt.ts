@@ -1,6 +1,6 @@
 /** One admitted try: forward, meter, end the hold. The hold ends on every path out of here. */
 import type { Outcome } from '#ports/store.ts'
-import type { UpstreamFailure } from '#ports/upstream.ts'
+import type { UpstreamFailure, UpstreamRequest } from '#ports/upstream.ts'
 import type { Attempt, Serving } from './call.ts'
 import { presumed } from './cost.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -25,7 +25,8 @@ export function attempt(
 ): Promise<AttemptEnd> {
   const { deps } = desk
   const { client } = serving
-  const over = new AbortController()
+  let over = false
+  let drained: AbortController | null = null
   return new Promise((resolve) => {
     const underway: Underway = {
       desk,
@@ -37,28 +38,13 @@ export function attempt(
       exchange: null,
       firstByteAt: null,
       finish: (end) => {
-        over.abort()
+        over = true
+        drained?.abort()
         resolve(end)
       },
     }
     let relay: Relay | null = null
-    const { path, body } = serving.dialect.rewrite(serving.parsed, {
-      model: serving.parsed.model,
-      outputCap: tried.outputCap,
-    })
-    const { provider } = tried.target
-    const { origin, pathname } = new URL(provider.baseUrl)
-    const request = {
-      origin,
-      path: pathname.replace(/\/$/, '') + path,
-      body,
-      timeouts: deps.limits.timeouts,
-      headers: upstreamHeaders(serving.request.headers, provider, {
-        dialect: serving.parsed.endpoint.dialect,
-        attemptId: tried.hold.id,
-        bodyLength: body.byteLength,
-      }),
-    }
+    const request = requestFor(deps, serving, tried)
     underway.exchange = deps.upstream.send(request, {
       started: (status, headers) => {
         underway.firstByteAt = deps.clock.now()
@@ -69,8 +55,33 @@ export function attempt(
       failed: (failure) =>
         watch(deps, relay === null ? failedEarly(underway, failure) : relay.failed(failure)),
     })
-    client.onGone(() => drain(underway, over.signal))
+    client.onGone(() => {
+      if (over) return
+      drained = new AbortController()
+      drain(underway, drained.signal)
+    })
   })
+}
+
+/** What the provider is sent: the caller's own bytes but for the cap, under our credential. */
+function requestFor(deps: GatewayDeps, serving: Serving, tried: Attempt): UpstreamRequest {
+  const { path, body } = serving.dialect.rewrite(serving.parsed, {
+    model: serving.parsed.model,
+    outputCap: tried.outputCap,
+  })
+  const { provider } = tried.target
+  const { origin, pathname } = new URL(provider.baseUrl)
+  return {
+    origin,
+    path: pathname.replace(/\/$/, '') + path,
+    body,
+    timeouts: deps.limits.timeouts,
+    headers: upstreamHeaders(serving.request.headers, provider, {
+      dialect: serving.parsed.endpoint.dialect,
+      attemptId: tried.hold.id,
+      bodyLength: body.byteLength,
+    }),
+  }
 }
 
 /** An ending that throws is a bug; it is told, and the hold stays until it expires as presumed. */

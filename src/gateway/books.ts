@@ -16,12 +16,21 @@ const retryMsMax = 5000
 /** While the ledger is failing, one call in this many milliseconds is let through to find out. */
 const probeMs = 500
 
+const late = Symbol('late')
+
+interface Commit {
+  readonly deadline: number
+  readonly late: () => void
+}
+
 export class Books {
   readonly #deps: GatewayDeps
   #failing = false
   #probeAt = 0
   #unsettled = 0
   #listeners = new Set<() => void>()
+  readonly #commits = new Set<Commit>()
+  #watching = false
 
   constructor(deps: GatewayDeps) {
     this.#deps = deps
@@ -37,15 +46,10 @@ export class Books {
     const now = this.#deps.clock.now()
     if (this.#failing && now < this.#probeAt) return null
     this.#probeAt = now + probeMs
-    const late = Symbol('late')
-    const timer = new AbortController()
     const run = this.#deps.store.run(command, now, rulesOf(snapshot))
     try {
-      const first = await Promise.race([
-        run,
-        this.#deps.clock.sleep(this.#deps.limits.commitMs, timer.signal).then(() => late),
-      ])
-      if (typeof first === 'symbol') {
+      const first = await this.#inTime(run)
+      if (first === late) {
         this.#fail('a commit took too long')
         this.#abandon(run, command.hold, snapshot)
         return null
@@ -58,9 +62,35 @@ export class Books {
       // The outcome of a failed commit may be unknown: whatever it was, nothing is held after this.
       this.#abandon(run, command.hold, snapshot)
       return null
-    } finally {
-      timer.abort()
     }
+  }
+
+  /** What `run` resolves with, or `late` once a commit may take no longer. */
+  #inTime(run: Promise<Outcome>): Promise<Outcome | typeof late> {
+    return new Promise((resolve, reject) => {
+      const commit: Commit = {
+        deadline: this.#deps.clock.now() + this.#deps.limits.commitMs,
+        late: () => resolve(late),
+      }
+      this.#commits.add(commit)
+      run.then(resolve, reject).finally(() => this.#commits.delete(commit))
+      if (!this.#watching) void this.#watch()
+    })
+  }
+
+  /** One timer for all commits under way: they have the same time, so the oldest is due first. */
+  async #watch(): Promise<void> {
+    this.#watching = true
+    const { clock, limits } = this.#deps
+    while (this.#commits.size > 0) {
+      await clock.sleep(limits.commitMs / 8)
+      for (const commit of this.#commits) {
+        if (commit.deadline > clock.now()) break
+        this.#commits.delete(commit)
+        commit.late()
+      }
+    }
+    this.#watching = false
   }
 
   /** Resolves when the ending is durable, however long that takes. */

@@ -24,7 +24,21 @@ import type { Statements } from './sqlite-connection.ts'
 
 interface Kept {
   readonly no: bigint
-  readonly account: Account
+  account: Account
+}
+
+interface Columns {
+  readonly fired: string
+  readonly throttle: string | null
+  readonly recent: string
+}
+
+function columnsOf({ fired, throttle, recent }: Account): Columns {
+  return {
+    fired: fired.join(','),
+    throttle: throttle === null ? null : JSON.stringify(throttle),
+    recent: recent.length === 0 ? '' : JSON.stringify(recent),
+  }
 }
 
 const accountsKept = 100_000
@@ -34,6 +48,8 @@ export class SqliteRows implements Rows, Numbers {
   readonly #statements: Statements
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
+  /** Changed in the open transaction and not written yet: many calls share one account. */
+  readonly #changed = new Set<Kept>()
   /** Pending holds, which their end will ask for. */
   readonly #pending = new Map<HoldId, Hold>()
   #overrides: readonly Override[] | null = null
@@ -46,6 +62,7 @@ export class SqliteRows implements Rows, Numbers {
   forget(): void {
     this.#accounts.clear()
     this.#keys.clear()
+    this.#changed.clear()
     this.#pending.clear()
     this.#overrides = null
   }
@@ -59,6 +76,7 @@ export class SqliteRows implements Rows, Numbers {
   }
 
   accountsAt(at: Instant, budget: BudgetId | null): readonly Account[] {
+    this.flush()
     const statement = this.#statements.db.prepare(
       `select * from account where period_start <= ?1 and ?1 < period_end
        and (?2 is null or budget = ?2) order by key`,
@@ -67,13 +85,12 @@ export class SqliteRows implements Rows, Numbers {
     return (statement.all(at, budget) as unknown as AccountRow[]).map(accountFromRow)
   }
 
+  /** Written before the commit: an account that fifty calls change is written once. */
   saveAccount(account: Account): void {
-    const fired = account.fired.join(',')
-    const throttle = account.throttle === null ? null : JSON.stringify(account.throttle)
-    const recent = account.recent.length === 0 ? '' : JSON.stringify(account.recent)
     const { key, budget, value, unit, period, amount, posted, pending } = account
     const kept = this.#kept(key)
     if (kept === null) {
+      const { fired, throttle, recent } = columnsOf(account)
       const { lastInsertRowid } = this.#statements.insertAccount.run(
         key,
         budget,
@@ -91,8 +108,18 @@ export class SqliteRows implements Rows, Numbers {
       this.#keep(BigInt(lastInsertRowid), account)
       return
     }
-    this.#statements.updateAccount.run(amount, posted, pending, fired, throttle, recent, kept.no)
-    this.#keep(kept.no, account)
+    kept.account = account
+    this.#changed.add(kept)
+  }
+
+  /** Everything `saveAccount` was told, into the open transaction. */
+  flush(): void {
+    for (const { no, account } of this.#changed) {
+      const { amount, posted, pending } = account
+      const { fired, throttle, recent } = columnsOf(account)
+      this.#statements.updateAccount.run(amount, posted, pending, fired, throttle, recent, no)
+    }
+    this.#changed.clear()
   }
 
   hold(id: HoldId): Hold | null {
@@ -210,7 +237,8 @@ export class SqliteRows implements Rows, Numbers {
 
   #keep(no: bigint, account: Account): Kept {
     if (this.#accounts.size >= accountsKept) {
-      // All are on disk: dropping them costs a read each, and keeps memory bounded.
+      // All are on disk then: dropping them costs a read each, and keeps memory bounded.
+      this.flush()
       this.#accounts.clear()
       this.#keys.clear()
     }

@@ -41,7 +41,7 @@ export class SqliteStore implements Store {
     this.#commits = new GroupCommit(
       {
         begin: () => this.#begin(),
-        commit: () => this.#statements.db.exec('commit'),
+        commit: () => this.#commit(),
         rollback: () => this.#rollback(),
       },
       onCommit,
@@ -185,6 +185,11 @@ export class SqliteStore implements Store {
   #begin(): void {
     if (this.#broken) this.#reopen()
     this.#statements.db.exec('begin immediate')
+  }
+
+  #commit(): void {
+    this.#rows.flush()
+    this.#statements.db.exec('commit')
   }
 
   /**

@@ -1,0 +1,117 @@
+/**
+ * `npm run bench`: every proxy before the same upstream under the same load, in interleaved rounds,
+ * so that what the machine does meanwhile meets all of them. Prints Markdown; ratios are what counts.
+ *
+ *   npm run bench -- [--rounds=5] [--seconds=4] [--only=nginx,bursar]
+ */
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { flood, median, oneByOne, type Shape } from './load.ts'
+import { bare, bursar, nginx, portkey, type Target, upstream } from './targets.ts'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    only: { type: 'string', default: 'nginx,bare,portkey,bursar' },
+  },
+})
+const rounds = Number(values.rounds)
+const seconds = Number(values.seconds)
+const starters = { nginx, bare, portkey, bursar: () => bursar() } as const
+
+interface Row {
+  readonly target: Target
+  readonly perSecond: Record<Shape, number[]>
+  readonly p99Ms: number[]
+  readonly oneMs: number[]
+  readonly firstByteMs: number[]
+  failed: number
+}
+
+const shapes: readonly Shape[] = ['2 KB', '60 KB', 'stream']
+
+async function startAll(): Promise<Row[]> {
+  const targets: Target[] = [await upstream()]
+  for (const [name, start] of Object.entries(starters)) {
+    if (!values.only.split(',').includes(name)) continue
+    const target = await start()
+    if (target === null) process.stdout.write(`${name}: not to be had here, left out\n`)
+    else targets.push(target)
+  }
+  return targets.map((target) => ({
+    target,
+    perSecond: { '2 KB': [], '60 KB': [], stream: [] },
+    p99Ms: [],
+    oneMs: [],
+    firstByteMs: [],
+    failed: 0,
+  }))
+}
+
+async function round(row: Row): Promise<void> {
+  for (const shape of shapes) {
+    const { perSecond, p99Ms, errors } = flood(row.target, shape, 64, seconds)
+    row.perSecond[shape].push(perSecond)
+    row.failed += errors
+    if (shape === '2 KB') row.p99Ms.push(p99Ms)
+  }
+  row.oneMs.push(median((await oneByOne(row.target, '2 KB', 500)).wholeMs))
+  row.firstByteMs.push(median((await oneByOne(row.target, 'stream', 200)).firstByteMs))
+}
+
+function table(rows: readonly Row[]): string {
+  const middle = (list: readonly number[]): number => median(list)
+  const lines = rows.map((row) =>
+    [
+      row.target.name,
+      ...shapes.map((shape) => middle(row.perSecond[shape]).toFixed(0)),
+      middle(row.p99Ms).toFixed(1),
+      middle(row.oneMs).toFixed(3),
+      middle(row.firstByteMs).toFixed(3),
+      row.failed,
+    ].join(' | '),
+  )
+  return [
+    '| through | 2 KB/s | 60 KB/s | streams/s | p99 ms | one call ms | first byte ms | failed |',
+    '| --- | --: | --: | --: | --: | --: | --: | --: |',
+    ...lines.map((line) => `| ${line} |`),
+  ].join('\n')
+}
+
+function ratios(rows: readonly Row[]): string {
+  const own = rows.find(({ target }) => target.name === 'Bursar')
+  if (own === undefined) return ''
+  const lines = rows
+    .filter((row) => row !== own)
+    .map((row) => {
+      const [small, large, stream] = shapes.map((shape) =>
+        (median(own.perSecond[shape]) / median(row.perSecond[shape])).toFixed(2),
+      )
+      const added = (median(own.oneMs) - median(row.oneMs)).toFixed(3)
+      const first = (median(own.firstByteMs) - median(row.firstByteMs)).toFixed(3)
+      return `| ${row.target.name} | ${small} | ${large} | ${stream} | ${added} | ${first} |`
+    })
+  return [
+    '| Bursar over | 2 KB | 60 KB | streams | added ms | added to first byte ms |',
+    '| --- | --: | --: | --: | --: | --: |',
+    ...lines,
+  ].join('\n')
+}
+
+const rows = await startAll()
+try {
+  for (const row of rows) for (const shape of shapes) flood(row.target, shape, 64, 3)
+  for (let no = 0; no < rounds; no++) {
+    // Turned about each time: nobody is always first.
+    for (const row of no % 2 === 0 ? rows : rows.toReversed()) await round(row)
+  }
+} finally {
+  for (const { target } of rows.toReversed()) await target.stop()
+}
+const [cpu] = cpus()
+process.stdout.write(
+  `${cpu?.model}, ${cpus().length} cores, Node ${process.version}; the proxy on one core, ` +
+    `load and upstream on the other; ${rounds} rounds of ${seconds} s, 64 connections.\n\n` +
+    `${table(rows)}\n\n${ratios(rows)}\n`,
+)

@@ -1,0 +1,170 @@
+/** The proxies under measure: each is started the same way, on its own port, before one upstream. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const here = import.meta.dirname
+export const upstreamPort = 4811
+
+export interface Target {
+  readonly name: string
+  readonly port: number
+  readonly pid: number
+  readonly headers: Readonly<Record<string, string>>
+  stop(): Promise<void>
+}
+
+const hasTaskset = spawnSync('taskset', ['-V']).status === 0
+
+/** A process on one core: the proxy has core 1 to itself, load and upstream share core 0. */
+export function run(
+  core: number,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const [file, all] = hasTaskset
+    ? ['taskset', ['-c', String(core), command, ...args]]
+    : [command, [...args]]
+  return spawn(file, all, {
+    env: { ...process.env, NODE_NO_WARNINGS: '1', ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+export async function listening(port: number, timeoutMs = 20_000): Promise<void> {
+  for (let waited = 0; waited < timeoutMs; waited += 50) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = createConnection({ port, host: '127.0.0.1' })
+      socket.once('connect', () => resolve(true))
+      socket.once('error', () => resolve(false))
+      socket.once('connect', () => socket.destroy())
+    })
+    if (open) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`nothing listens on port ${port}`)
+}
+
+async function started(
+  name: string,
+  port: number,
+  child: ChildProcess,
+  headers: Readonly<Record<string, string>> = {},
+  clean: () => void = () => {},
+): Promise<Target> {
+  await listening(port)
+  return {
+    name,
+    port,
+    pid: child.pid ?? 0,
+    headers: { 'content-type': 'application/json', authorization: 'Bearer sk-none', ...headers },
+    stop: async () => {
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGTERM')
+      await gone
+      clean()
+    },
+  }
+}
+
+export async function upstream(): Promise<Target> {
+  const child = run(0, process.execPath, [join(here, 'upstream.ts'), String(upstreamPort)])
+  return started('direct', upstreamPort, child)
+}
+
+export async function bare(): Promise<Target> {
+  const args = [join(here, 'bare-proxy.ts'), '4812', String(upstreamPort)]
+  return started('node:http + undici', 4812, run(1, process.execPath, args))
+}
+
+/** Null where nginx is not installed. */
+export async function nginx(): Promise<Target | null> {
+  const bin = ['/usr/sbin/nginx', '/usr/bin/nginx'].find((path) => existsSync(path))
+  if (bin === undefined) return null
+  const folder = mkdtempSync(join(tmpdir(), 'bench-nginx-'))
+  const config = join(folder, 'nginx.conf')
+  writeFileSync(
+    config,
+    `daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 60000;
+     pid ${folder}/pid; error_log ${folder}/error crit;
+     events { worker_connections 30000; }
+     http {
+       access_log off; client_body_buffer_size 128k; keepalive_requests 10000000;
+       client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
+       uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+       upstream up { server 127.0.0.1:${upstreamPort}; keepalive 512; keepalive_requests 10000000; }
+       server { listen 127.0.0.1:4813 backlog=4096; location / {
+         proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
+         proxy_buffering off; } } }`,
+  )
+  const clean = (): void => rmSync(folder, { recursive: true, force: true })
+  return started('nginx', 4813, run(1, bin, ['-c', config, '-p', folder]), {}, clean)
+}
+
+/** Installed on demand below bench/, with the versions whose streams work. Null: not to be had. */
+export async function portkey(): Promise<Target | null> {
+  const folder = join(here, '.peers', 'portkey')
+  const main = join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js')
+  if (!existsSync(main)) {
+    mkdirSync(folder, { recursive: true })
+    const manifest = {
+      private: true,
+      dependencies: { '@portkey-ai/gateway': '1.15.2' },
+      overrides: { hono: '4.9.7', '@hono/node-server': '1.3.3' },
+    }
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest))
+    const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts']
+    if (spawnSync('npm', args, { cwd: folder, stdio: 'ignore' }).status !== 0) return null
+  }
+  const child = run(1, process.execPath, [main, '--port=4814', '--headless'])
+  return started('Portkey', 4814, child, {
+    'x-portkey-provider': 'openai',
+    'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1`,
+  })
+}
+
+export interface BursarOptions {
+  readonly port?: number
+  readonly config?: string
+  readonly nodeArgs?: readonly string[]
+  /** A tree to run instead of this one: for before and after in one run. */
+  readonly tree?: string
+}
+
+export async function bursar(options: BursarOptions = {}): Promise<Target> {
+  const { port = 4815, config = join(here, 'bursar.yaml'), nodeArgs = [] } = options
+  const tree = options.tree ?? join(here, '..')
+  const folder = mkdtempSync(join(tmpdir(), 'bench-bursar-'))
+  const data = join(folder, 'data')
+  const child = run(
+    1,
+    process.execPath,
+    [
+      ...nodeArgs,
+      join(tree, 'src/main.ts'),
+      'up',
+      `--listen=127.0.0.1:${port}`,
+      `--config=${config}`,
+      `--data=${data}`,
+    ],
+    { BENCH_UPSTREAM: `http://127.0.0.1:${upstreamPort}/v1`, BURSAR_LOG: 'warn' },
+  )
+  await listening(port)
+  const key = await newKey(port, readFileSync(join(data, 'admin-token'), 'utf8').trim())
+  const headers = { authorization: `Bearer ${key}`, 'bursar-user': 'u1' }
+  const clean = (): void => rmSync(folder, { recursive: true, force: true })
+  return started('Bursar', port, child, headers, clean)
+}
+
+async function newKey(port: number, adminToken: string): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}/api/v1/keys`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ team: 'support', agent: 'resolver', environment: 'prod' }),
+  })
+  if (!answer.ok) throw new Error(`no key: ${answer.status} ${await answer.text()}`)
+  return ((await answer.json()) as { key: string }).key
+}
