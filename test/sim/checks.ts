@@ -2,7 +2,8 @@
 import { strict as assert } from 'node:assert'
 import { hardLimit } from '#core/budget.ts'
 import { fold } from '#core/fold.ts'
-import type { Hold, LedgerEntry } from '#core/journal.ts'
+import type { AccountKey } from '#core/account.ts'
+import type { EntryLine, Hold, LedgerEntry } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { instant } from '#core/time.ts'
@@ -11,32 +12,65 @@ import { expireHolds } from '#jobs/holds.ts'
 import type { Store } from '#ports/store.ts'
 import type { VirtualClock } from './clock.ts'
 
-/** After every call: balances are the fold of the entries, and no hold ever passed a hard limit. */
-export async function check(store: Store, snapshot: Snapshot): Promise<void> {
-  const entries = await store.entries(0, 1_000_000)
-  const balances = fold(entries)
-  for (const [account, { posted, pending }] of balances) {
-    const kept = await store.account(account)
-    assert.ok(kept !== null, `no account ${account}`)
-    assert.equal(kept.posted, posted, 'posted is the fold of its entries')
-    assert.equal(kept.pending, pending, 'pending is the fold of its entries')
-    assert.ok(pending >= 0n, 'pending is never negative')
-  }
-  withinLimits(entries, snapshot)
-}
+/** What each account holds by the entries read so far: the ledger is read on, never again. */
+export class Auditor {
+  readonly #store: Store
+  readonly #limits: (account: string) => bigint | null
+  readonly #used = new Map<string, { posted: bigint; pending: bigint }>()
+  #seq = 0
 
-function withinLimits(entries: readonly LedgerEntry[], snapshot: Snapshot): void {
-  const used = new Map<string, bigint>()
-  for (const { kind, lines } of entries) {
-    for (const { account, posted, pending } of lines) {
-      const now = (used.get(account) ?? 0n) + posted + pending
-      used.set(account, now)
-      const budget = snapshot.budgets.find(({ id }) => account.startsWith(`${id}|`))
-      const limit = budget === undefined ? null : hardLimit(budget)
-      if (kind === 'hold' && limit !== null) {
-        assert.ok(now <= limit, `a hold passed the limit of ${account}: ${now} > ${limit}`)
+  /** `limits` gives the hard limit of an account at this time; null: none. */
+  constructor(store: Store, limits: (account: string) => bigint | null) {
+    this.#store = store
+    this.#limits = limits
+  }
+
+  /** After every call: balances are the fold of the entries, and no hold ever passed a limit. */
+  async check(): Promise<void> {
+    const entries = await this.#store.entries(this.#seq, 1_000_000)
+    const touched = new Set<string>()
+    for (const entry of entries) {
+      assert.equal(entry.seq, this.#seq + 1, 'entries are numbered without a gap')
+      this.#seq = entry.seq
+      for (const line of entry.lines) {
+        touched.add(line.account)
+        this.#add(entry, line)
       }
     }
+    for (const account of touched) await this.#compare(account)
+  }
+
+  #add({ kind }: LedgerEntry, { account, posted, pending }: EntryLine): void {
+    const used = this.#used.get(account) ?? { posted: 0n, pending: 0n }
+    used.posted += posted
+    used.pending += pending
+    this.#used.set(account, used)
+    const limit = this.#limits(account)
+    const now = used.posted + used.pending
+    if (kind === 'hold' && limit !== null) {
+      assert.ok(now <= limit, `a hold passed the limit of ${account}: ${now} > ${limit}`)
+    }
+  }
+
+  async #compare(account: string): Promise<void> {
+    const used = this.#used.get(account)
+    const kept = await this.#store.account(account as AccountKey)
+    assert.ok(kept !== null, `no account ${account}`)
+    assert.equal(kept.posted, used?.posted, 'posted is the fold of its entries')
+    assert.equal(kept.pending, used?.pending, 'pending is the fold of its entries')
+    assert.ok(kept.pending >= 0n, 'pending is never negative')
+  }
+}
+
+/** The highest limit a budget had in any of the configs of this run. */
+export function limitsOf(snapshots: readonly Snapshot[]): (account: string) => bigint | null {
+  return (account) => {
+    const limits = snapshots.flatMap(({ budgets }) => {
+      const budget = budgets.find(({ id }) => account.startsWith(`${id}|`))
+      const limit = budget === undefined ? null : hardLimit(budget)
+      return limit === null ? [] : [limit]
+    })
+    return limits.length === 0 ? null : limits.reduce((a, b) => (a > b ? a : b))
   }
 }
 
@@ -47,6 +81,7 @@ export async function atRest(
   clock: VirtualClock,
   store: Store,
   snapshot: Snapshot,
+  auditor: Auditor,
   bill: ReadonlyMap<string, bigint>,
   failures: Error[],
 ): Promise<number> {
@@ -56,7 +91,7 @@ export async function atRest(
     { clock, observe: () => {}, store, rules: () => rules },
     instant(Number.MAX_SAFE_INTEGER),
   )
-  await check(store, snapshot)
+  await auditor.check()
   const holds = await store.recentHolds(100_000)
   for (const hold of holds) checkEnd(hold, bill, failures)
   const presumed = holds.filter(({ basis }) => basis === 'presumed')

@@ -51,6 +51,15 @@ export class VirtualClock implements Clock {
     })
   }
 
+  /** Sleeps on its own account while nothing else does. */
+  async sleepOver(ms: number): Promise<void> {
+    let over = false
+    void this.sleep(ms).then(() => {
+      over = true
+    })
+    await this.run(() => over)
+  }
+
   /** Wakes one sleeper after another until `until`; `quiet` is called while nothing else moves. */
   async run(until: () => boolean, quiet: () => Promise<void> = async () => {}): Promise<void> {
     for (let step = 0; step < 200_000; step += 1) {

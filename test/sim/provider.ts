@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert'
 import { picosPerUnit } from '#core/money.ts'
 import type { PriceBook, PriceRow } from '#core/price-book.ts'
 import type { Clock } from '#ports/clock.ts'
+import type { Swarm } from './swarm.ts'
 import type { Upstream, UpstreamListener, UpstreamRequest } from '#ports/upstream.ts'
 
 const rates = {
@@ -34,10 +35,12 @@ export class BillingProvider implements Upstream {
   readonly bill = new Map<string, bigint>()
   readonly #clock: Clock
   readonly #chance: () => number
+  readonly #swarm: () => Swarm
 
-  constructor(clock: Clock, chance: () => number) {
+  constructor(clock: Clock, chance: () => number, swarm: () => Swarm) {
     this.#clock = clock
     this.#chance = chance
+    this.#swarm = swarm
   }
 
   send(request: UpstreamRequest, listener: UpstreamListener) {
@@ -49,18 +52,19 @@ export class BillingProvider implements Upstream {
       work()
     }
     const play = async (): Promise<void> => {
+      const { unreachable, busy, reset } = this.#swarm()
       const fate = this.#chance()
       await this.#clock.sleep(Math.floor(this.#chance() * 3000))
       if (over) return
-      if (fate < 0.05) {
+      if (fate < unreachable) {
         return end(() => listener.failed({ sent: false, reason: 'connect', detail: 'refused' }))
       }
-      if (fate < 0.12) return end(() => this.#refuse(listener))
+      if (fate < unreachable + busy) return end(() => this.#refuse(listener))
       const usage = this.#charge(request)
-      if (fate < 0.17) {
+      if (fate < unreachable + busy + reset) {
         return end(() => listener.failed({ sent: true, reason: 'broken', detail: 'reset' }))
       }
-      await this.#answer(request, listener, usage, fate, end, () => over)
+      await this.#answer(request, listener, usage, end, () => over)
     }
     void play()
     return {
@@ -104,7 +108,6 @@ export class BillingProvider implements Upstream {
     request: UpstreamRequest,
     listener: UpstreamListener,
     usage: { prompt: number; cached: number; output: number },
-    fate: number,
     end: (work: () => void) => void,
     isOver: () => boolean,
   ): Promise<void> {
@@ -114,7 +117,9 @@ export class BillingProvider implements Upstream {
       total_tokens: usage.prompt + usage.output,
       prompt_tokens_details: { cached_tokens: usage.cached },
     }
-    const silent = fate < 0.25
+    const swarm = this.#swarm()
+    const silent = this.#chance() < swarm.silent
+    const cut = this.#chance() < swarm.cut
     if (!Buffer.from(request.body).includes('"stream":true')) {
       const body = { id: 'x', model: 'sim-1', choices: [], ...(silent ? {} : { usage: said }) }
       return end(() => {
@@ -127,10 +132,10 @@ export class BillingProvider implements Upstream {
     const event = (value: unknown): Uint8Array => Buffer.from(`data: ${JSON.stringify(value)}\n\n`)
     for (let i = 0; i < 3; i += 1) {
       listener.data(event({ id: 'x', model: 'sim-1', choices: [{ delta: { content: 'a' } }] }))
-      await this.#clock.sleep(Math.floor(this.#chance() * 40_000))
+      await this.#clock.sleep(Math.floor(this.#chance() * swarm.streamGapMs))
       if (isOver()) return
     }
-    if (fate > 0.9) {
+    if (cut) {
       return end(() => listener.failed({ sent: true, reason: 'broken', detail: 'cut' }))
     }
     end(() => {

@@ -5,7 +5,7 @@ import { SqliteStore } from '#store/sqlite.ts'
 import { type Report, simulate } from './world.ts'
 
 const long = process.env.BURSAR_LONG === '1'
-const seeds = long ? 100_000 : 1000
+const seeds = long ? 1_000_000 : 10_000
 
 /** Runs a seed on both stores: the same report, or it is told how to see it again. */
 async function run(seed: number): Promise<Report> {
