@@ -192,7 +192,7 @@ class World {
     const abortAfterMs = abort ? Math.floor(this.#chance() * 20_000) : null
     const client = caller(this.#clock, this.#tally, abortAfterMs)
     const process = this.#some()
-    const request = requestOf(this.#chance, no)
+    const request = requestOf(this.#chance, no, this.#faulty ? 0.7 : 1)
     // A crash leaves its calls without an end: they count as done when their process is gone.
     await Promise.race([serveCall(process.desk, endpoint, request, client), process.dead])
     this.#changed = true
@@ -242,12 +242,16 @@ const endpoint = {
   query: '',
 }
 
-function requestOf(chance: () => number, no: number): Parameters<typeof serveCall>[2] {
+function requestOf(
+  chance: () => number,
+  no: number,
+  capped: number,
+): Parameters<typeof serveCall>[2] {
   const body = JSON.stringify({
     model: 'sim-1',
     messages: [{ role: 'user', content: 'x'.repeat(60) }],
     ...(chance() < 0.5 ? { stream: true } : {}),
-    ...(chance() < 0.7 ? { max_tokens: 400 } : {}),
+    ...(chance() < capped ? { max_tokens: 400 } : {}),
   })
   return {
     method: 'POST',
