@@ -1,6 +1,6 @@
 /** The program: reads argv, env and files, builds the house, prints what a person needs. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { demoConfig } from '#config/demo.ts'
 import { formatProblem, type Loaded, loadSnapshot } from '#config/load.ts'
 import { jsonSchema } from '#config/schema.ts'
@@ -10,6 +10,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
 import type { Result } from '#lib/result.ts'
 import { startSimulator } from '#simulator/server.ts'
+import { backUp, inspect, restore } from '#store/sqlite-inspect.ts'
 import { type NamedText, readConfigFiles, readTextFile } from '#system/config-files.ts'
 import { packageRoot } from '#system/package-root.ts'
 import { loadPriceBook } from '#system/price-files.ts'
@@ -207,7 +208,18 @@ function adminToken(): string | null {
   return readTextFile(join(env.BURSAR_DATA ?? './data', 'admin-token'))
 }
 
+const ledgerIn = (data: string | undefined): string =>
+  join(data ?? env.BURSAR_DATA ?? './data', 'bursar.db')
+
 const house: House = {
+  ledger: {
+    inspect: (data) => inspect(ledgerIn(data)),
+    backUp: (data, to) => backUp(ledgerIn(data), to),
+    restore: (from, data) => {
+      mkdirSync(dirname(ledgerIn(data)), { recursive: true, mode: 0o700 })
+      return restore(from, ledgerIn(data))
+    },
+  },
   version,
   output: { out: print, err: (text) => void process.stderr.write(text) },
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),

@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
+import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface UpOptions {
@@ -18,6 +19,7 @@ export interface SimulateOptions {
 export interface House {
   readonly version: string
   readonly output: Output
+  readonly ledger: LedgerFiles
   readonly server: () => Server
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
@@ -75,6 +77,7 @@ function commands(house: House): Command {
   addBudgetCommands(program, house)
   addOverrideCommands(program, house)
   addCallCommands(program, house)
+  addLedgerCommands(program, output, house.ledger)
   return program
 }
 

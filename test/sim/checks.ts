@@ -6,6 +6,7 @@ import type { AccountKey } from '#core/account.ts'
 import type { EntryLine, Hold, LedgerEntry } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { addEntry, checkAccount, checkHold, newRecount } from '#core/recount.ts'
 import { instant } from '#core/time.ts'
 import { rulesOf } from '#gateway/books.ts'
 import { expireHolds } from '#jobs/holds.ts'
@@ -120,7 +121,28 @@ export async function atRest(
     'the organization has paid the bill',
   )
   assert.equal(await store.openHolds(), 0, 'no hold outlives its call')
+  await recounted(store, entries, after)
   return presumed.length
+}
+
+/** What `bursar doctor` would say: nothing. */
+async function recounted(
+  store: Store,
+  entries: readonly (LedgerEntry & { seq: number })[],
+  holds: readonly Hold[],
+): Promise<void> {
+  const recount = newRecount()
+  const findings = entries.map((entry) => addEntry(recount, entry))
+  for (const key of recount.sums.keys()) {
+    const account = await store.account(key)
+    findings.push(account === null ? null : checkAccount(recount, account))
+  }
+  findings.push(...holds.map((hold) => checkHold(recount, hold)))
+  assert.deepEqual(
+    findings.filter((found) => found !== null),
+    [],
+    'a recount finds nothing',
+  )
 }
 
 function checkEnd(hold: Hold, bill: ReadonlyMap<string, bigint>, failures: Error[]): void {

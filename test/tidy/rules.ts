@@ -70,7 +70,7 @@ function lineFaults(name: string, line: string): readonly string[] {
   const faults: string[] = []
   const code = line.replace(/'(?:[^'\\]|\\.)*'|`[^`]*`/g, "''").replace(/^\s*(\*|\/\/|\/\*).*$/, '')
   // A pattern or a literal cannot be broken; prose and code can.
-  const whole = /^\s*(\/\^|test\(|`|'|alerts:|- )|https?:\/\//.test(line)
+  const whole = /^\s*(\/\^|test\(|`|'|alerts:|- |(line|with): )|https?:\/\//.test(line)
   if (line.length > limits.columns && !whole) {
     faults.push(`over ${limits.columns} columns`)
   }

@@ -1,0 +1,73 @@
+/** Commands on a ledger's file, whether or not a server uses it: doctor, backup, restore. */
+import type { Command } from 'commander'
+import type { Finding } from '#core/recount.ts'
+import { ExitError, exitCodes } from './client.ts'
+import { type Output, printJson } from './output.ts'
+
+export interface Inspected {
+  readonly entries: number
+  readonly accounts: number
+  readonly holds: number
+  readonly openHolds: number
+  readonly findings: readonly Finding[]
+}
+
+/** The ledger in the data folder, as `main` reaches it. */
+export interface LedgerFiles {
+  inspect(data: string | undefined): Inspected
+  backUp(data: string | undefined, to: string): Promise<string>
+  restore(from: string, data: string | undefined): Promise<Inspected>
+}
+
+interface Options {
+  readonly data?: string
+  readonly json?: true
+}
+
+const dataFlag = ['--data <folder>', 'where the ledger is kept (BURSAR_DATA, ./data)'] as const
+
+export function addLedgerCommands(program: Command, output: Output, files: LedgerFiles): void {
+  program
+    .command('doctor')
+    .description('count the ledger again from its first entry, and say what is wrong')
+    .option('--ledger', 'the ledger (all there is to examine today)')
+    .option(...dataFlag)
+    .option('--json')
+    .action(({ data, json }: Options) => {
+      const found = files.inspect(data)
+      if (json) printJson(output, { ok: found.findings.length === 0, ...found })
+      else if (found.findings.length === 0) output.out(`${sizeOf(found)}: sound\n`)
+      else output.err(`${found.findings.map(lineOf).join('\n')}\n`)
+      if (found.findings.length > 0) {
+        throw new ExitError(exitCodes.findings, `${found.findings.length} found in the ledger`)
+      }
+    })
+  program
+    .command('backup')
+    .argument('<file>', 'written together with <file>.sha256')
+    .description('copy the ledger, also while it is in use')
+    .option(...dataFlag)
+    .action(async (file: string, { data }: Options) => {
+      output.out(`${file}  sha256 ${await files.backUp(data, file)}\n`)
+    })
+  program
+    .command('restore')
+    .argument('<file>', 'a backup; its checksum stands in <file>.sha256')
+    .description('put a backup into an empty data folder')
+    .option(...dataFlag)
+    .action(async (file: string, { data }: Options) => {
+      const found = await files.restore(file, data)
+      output.out(
+        `${sizeOf(found)}: restored. What was spent after this backup is not in it: ` +
+          'compare with the providers’ bills before you start.\n',
+      )
+    })
+}
+
+function sizeOf({ entries, accounts, holds, openHolds }: Inspected): string {
+  return `${entries} entries, ${accounts} accounts, ${holds} holds (${openHolds} open)`
+}
+
+function lineOf({ seq, subject, message }: Finding): string {
+  return `${seq === null ? '' : `entry ${seq}, `}${subject}: ${message}`
+}
