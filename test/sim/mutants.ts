@@ -1,0 +1,356 @@
+/**
+ * Bugs planted on purpose: each is a line that somebody could write on a bad day, and each must be
+ * seen by a check. `npm run mutants` plants them one by one in a copy; `mutants.md` is what it
+ * said.
+ */
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  /** Occurs once in the file; replaced by `with`. */
+  readonly line: string
+  readonly with: string
+  /** Test files that should see it; none: the simulation alone. */
+  readonly seenBy?: readonly string[]
+}
+
+const ledger = 'src/core/ledger.ts'
+const hold = 'src/core/ledger-hold.ts'
+const execute = 'src/store/execute.ts'
+const books = 'src/gateway/books.ts'
+const attempt = 'src/gateway/attempt.ts'
+const relay = 'src/gateway/relay.ts'
+const stores = ['test/conformance/stores.test.ts']
+const quotes = ['src/core/quote.test.ts', 'src/wire/bounds.test.ts']
+const usage = ['test/golden/usage.test.ts']
+const time = ['src/core/time.test.ts']
+const money = ['src/core/money.test.ts', 'src/core/quote.test.ts']
+const images = ['test/faults/crash-images.test.ts']
+const table = ['test/faults/hostile.test.ts']
+const gateway = ['test/e2e/gateway.test.ts', 'test/e2e/evasion.test.ts']
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'the limit is passed by one unit',
+    file: hold,
+    line: 'amountOf(rule.unit, asking, cap) <= available) continue',
+    with: 'amountOf(rule.unit, asking, cap) <= available + 1_000_000n) continue',
+  },
+  {
+    name: 'pending money does not count',
+    file: 'src/core/account.ts',
+    line: 'return limit + relief.extra - account.posted - account.pending',
+    with: 'return limit + relief.extra - account.posted',
+  },
+  {
+    name: 'posted money does not count',
+    file: 'src/core/account.ts',
+    line: 'return limit + relief.extra - account.posted - account.pending',
+    with: 'return limit + relief.extra - account.pending',
+  },
+  {
+    name: 'one account above the call is skipped',
+    file: hold,
+    line: 'for (const { account, rule, relief } of lines) {\n    const available',
+    with: 'for (const { account, rule, relief } of lines.slice(1)) {\n    const available',
+  },
+  {
+    name: 'a hold is not added to pending',
+    file: hold,
+    line: 'const held = post(account, { posted: 0n, pending: amount })',
+    with: 'const held = post(account, { posted: 0n, pending: 0n })',
+  },
+  {
+    name: 'an ending leaves pending behind',
+    file: ledger,
+    line: 'pending: wasPending ? -line.amount : 0n,',
+    with: 'pending: wasPending ? -line.amount / 2n : 0n,',
+  },
+  {
+    name: 'a second ending posts again',
+    file: ledger,
+    line: "if (hold.state !== 'pending') {\n    const same",
+    with: "if (hold.state === 'expired') {\n    const same",
+  },
+  {
+    name: 'a void after the settlement gives the money back',
+    file: ledger,
+    line: "if (hold.state !== 'pending') return unchanged(state, { status: 'hold_already_resolved', hold })\n  return end(\n    state,\n    { ...hold, facts: { ...hold.facts, ...facts } },",
+    with: 'return end(\n    state,\n    { ...hold, facts: { ...hold.facts, ...facts } },',
+    seenBy: stores,
+  },
+  {
+    name: 'an orphan is free',
+    file: ledger,
+    line: "state: 'expired',\n      cost: hold.amount,",
+    with: "state: 'expired',\n      cost: 0n as Nanos,",
+  },
+  {
+    name: 'an adjustment posts the whole amount, not the difference',
+    file: ledger,
+    line: 'posted: posted - (line.posted ?? 0n),',
+    with: 'posted,',
+  },
+  {
+    name: 'late usage does not correct what was presumed',
+    file: ledger,
+    line: "if (hold.basis !== 'presumed' || command.basis !== 'actual') {",
+    with: "if (hold.basis !== 'presumed' || command.basis === 'actual') {",
+    seenBy: stores,
+  },
+  {
+    name: 'a settlement lands in the period of its end',
+    file: execute,
+    line: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key)',
+    with: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key.replace(/\\|\\d+/, `|${Math.floor(now / 3_600_000) * 3_600_000}`) as AccountKey)',
+  },
+  {
+    name: 'the entry is not written',
+    file: execute,
+    line: 'if (applied.entry !== null) rows.addEntry(applied.entry)',
+    with: "if (applied.entry !== null && applied.entry.kind !== 'expire') rows.addEntry(applied.entry)",
+  },
+  {
+    name: 'the alert is not written with its crossing',
+    file: execute,
+    line: 'for (const alert of applied.alerts) rows.addAlert(alert)\n  const touched',
+    with: 'const touched',
+    seenBy: stores,
+  },
+  {
+    name: 'a repeated hold is taken twice',
+    file: hold,
+    line: 'if (state.hold !== null) return repeatOf(state, state.hold, command)',
+    with: "if (state.hold !== null && state.hold.state !== 'pending') return repeatOf(state, state.hold, command)",
+  },
+  {
+    name: 'an override never ends',
+    file: 'src/core/override.ts',
+    line: "return override.state === 'approved' && now < override.until",
+    with: "return override.state === 'approved'",
+    seenBy: stores,
+  },
+  {
+    name: 'an override that was only asked for counts',
+    file: 'src/core/override.ts',
+    line: "return override.state === 'approved' && now < override.until",
+    with: 'return now < override.until',
+    seenBy: ['test/conformance/stores.test.ts', 'test/e2e/ladder.test.ts', 'test/e2e/cli.test.ts'],
+  },
+  {
+    name: 'a threshold fires on every call',
+    file: 'src/core/ladder.ts',
+    line: 'if (crossed && !known) {',
+    with: 'if (crossed) {',
+    seenBy: stores,
+  },
+  {
+    name: 'a throttle never lets go of its first slot',
+    file: 'src/core/pace.ts',
+    line: 'return { ...throttle, nextAt: instant(from + stepMs(throttle)) }',
+    with: 'return throttle',
+    seenBy: stores,
+  },
+  {
+    name: 'money is rounded down',
+    file: 'src/core/money.ts',
+    line: 'return nanos((picos + 999n) / 1000n)',
+    with: 'return nanos(picos / 1000n)',
+    seenBy: money,
+  },
+  {
+    name: 'money is rounded half up',
+    file: 'src/core/money.ts',
+    line: 'return nanos((picos + 999n) / 1000n)',
+    with: 'return nanos((picos + 500n) / 1000n)',
+    seenBy: money,
+  },
+  {
+    name: 'the long-context band begins one token early',
+    file: 'src/core/charge.ts',
+    line: 'if (prompt > next.abovePromptTokens) band = next',
+    with: 'if (prompt >= next.abovePromptTokens) band = next',
+    seenBy: ['src/core/quote.test.ts', 'test/conformance/price-oracle.test.ts'],
+  },
+  {
+    name: 'the quote forgets n',
+    file: 'src/core/quote.ts',
+    line: 'const picosPerOutputToken = output * BigInt(shape.choices)',
+    with: 'const picosPerOutputToken = output',
+    seenBy: quotes,
+  },
+  {
+    name: 'the quote forgets cache writes',
+    file: 'src/core/quote.ts',
+    line: 'const text = [...textMeters, ...writeMeters(shape)]',
+    with: 'const text = textMeters',
+    seenBy: quotes,
+  },
+  {
+    name: 'the quote forgets thinking outside the cap',
+    file: 'src/core/quote.ts',
+    line: 'BigInt(shape.thinkingOutsideCap * shape.choices)',
+    with: 'BigInt(0 * shape.choices)',
+    seenBy: quotes,
+  },
+  {
+    name: 'the quote forgets that tools read the prompt again',
+    file: 'src/core/quote.ts',
+    line: 'const text = once * (uses + 1)',
+    with: 'const text = once',
+    seenBy: quotes,
+  },
+  {
+    name: 'hidden input is free',
+    file: 'src/core/quote.ts',
+    line: 'const once = shape.hiddenInput || uses > 0 ? window',
+    with: 'const once = uses > 0 ? window',
+    seenBy: quotes,
+  },
+  {
+    name: 'the tier of the answer is ignored',
+    file: 'src/core/charge.ts',
+    line: 'tier: report.tier ?? context.tier,',
+    with: 'tier: context.tier,',
+    seenBy: ['src/core/quote.test.ts', 'test/e2e/providers.test.ts', 'test/golden/usage.test.ts'],
+  },
+  {
+    name: 'a day has 24 hours',
+    file: 'src/core/time.ts',
+    line: 'return { start: midnight(first, timeZone), end: midnight(next, timeZone) }',
+    with: "return kind === 'day' ? { start: midnight(first, timeZone), end: instant(midnight(first, timeZone) + 86_400_000) } : { start: midnight(first, timeZone), end: midnight(next, timeZone) }",
+    seenBy: time,
+  },
+  {
+    name: 'a period holds its own end',
+    file: 'src/core/time.ts',
+    line: 'if (last !== undefined && last.start <= at && at < last.end) return last',
+    with: 'if (last !== undefined && last.start <= at && at <= last.end) return last',
+    seenBy: time,
+  },
+  {
+    name: 'a failed ledger lets the call through',
+    file: 'src/gateway/admit.ts',
+    line: "if (outcome === null) return { kind: 'refused', refusal: unavailable(serving), outcome }",
+    with: "if (outcome === null) return { kind: 'gone' }",
+    seenBy: ['test/faults/disk.test.ts'],
+  },
+  {
+    name: 'an abandoned hold stays',
+    file: books,
+    line: 'run.then(undo, undo).catch(',
+    with: 'run.catch(',
+  },
+  {
+    name: 'an ending is tried once',
+    file: books,
+    line: 'await this.#deps.clock.sleep(waitMs)\n',
+    with: "await this.#deps.clock.sleep(waitMs)\n          throw new Error('given up')\n",
+  },
+  {
+    name: 'a timeout after sending is free',
+    file: attempt,
+    line: 'if (!failure.sent) {',
+    with: "if (!failure.sent || failure.reason === 'broken') {",
+  },
+  {
+    name: 'a refusal of the provider is paid for',
+    file: relay,
+    line: 'const outcome = await endVoid(underway, `upstream ${status}`)',
+    with: 'const outcome = await endCosted(underway, presumed(underway.attempt, `upstream ${status}`), status)',
+    seenBy: ['test/e2e/gateway.test.ts', 'test/e2e/providers.test.ts'],
+  },
+  {
+    name: 'a broken stream is charged what was seen',
+    file: relay,
+    line: ': presumed(attempt, `stream ${failure.reason}`, report)',
+    with: ': costOf(serving, attempt, { ...report, usage: { counts: {}, reasoningTokens: 0 } })',
+  },
+  {
+    name: 'a stream that ends early counts as whole',
+    file: relay,
+    line: ": presumed(attempt, 'the stream ended early', report)",
+    with: ': { ...presumed(attempt, "", report), cost: 0n as typeof attempt.hold.amount }',
+    seenBy: ['test/e2e/gateway.test.ts', 'test/faults/leaks.test.ts'],
+  },
+  {
+    name: 'an answer without usage is free',
+    file: 'src/gateway/cost.ts',
+    line: "if (usage === null) return presumed(attempt, 'the answer has no usage', report)",
+    with: 'if (usage === null) return known(zero, { counts: {}, reasoningTokens: 0 }, report, [])',
+  },
+  {
+    name: 'what was presumed costs nothing',
+    file: 'src/gateway/cost.ts',
+    line: 'cost: attempt.hold.amount,',
+    with: 'cost: zero,',
+  },
+  {
+    name: 'the cap is held and not sent',
+    file: attempt,
+    line: 'outputCap: tried.outputCap,',
+    with: 'outputCap: null,',
+  },
+  {
+    name: 'the ledger is not synced (NORMAL)',
+    file: 'src/store/sqlite-connection.ts',
+    line: 'pragma synchronous = full',
+    with: 'pragma synchronous = normal',
+    seenBy: images,
+  },
+  {
+    name: 'acknowledged before the commit',
+    file: 'src/store/group-commit.ts',
+    line: 'tell.push(() => resolve(value))',
+    with: 'resolve(value)',
+    seenBy: ['test/faults/disk.test.ts', 'test/faults/crash-images.test.ts'],
+  },
+  {
+    name: 'after a failed commit the connection is kept',
+    file: 'src/store/sqlite.ts',
+    line: 'if (this.#broken) this.#reopen()',
+    with: '',
+    seenBy: ['test/faults/disk.test.ts'],
+  },
+  {
+    name: 'rows in memory outlive the transaction that was undone',
+    file: 'src/store/sqlite.ts',
+    line: '    this.#rows.forget()\n',
+    with: '',
+    seenBy: ['test/faults/disk.test.ts'],
+  },
+  {
+    name: 'changed accounts are not written',
+    file: 'src/store/sqlite.ts',
+    line: '    this.#rows.flush()\n',
+    with: '',
+    seenBy: ['test/faults/disk.test.ts', 'test/faults/crash-images.test.ts'],
+  },
+  {
+    name: 'of two headers the first counts',
+    file: 'src/gateway/http.ts',
+    line: '(headers[name]?.length ?? 0) > 1',
+    with: '(headers[name]?.length ?? 0) > 2',
+    seenBy: table,
+  },
+  {
+    name: 'a packed body is forwarded unread',
+    file: 'src/gateway/http.ts',
+    line: "if (encoding !== 'identity' || type.startsWith('multipart/')) {",
+    with: "if (type.startsWith('multipart/')) {",
+    seenBy: [...gateway, ...table],
+  },
+  {
+    name: 'the key of the provider comes back in its error',
+    file: relay,
+    line: 'const body = withoutSecret(',
+    with: 'const body = ((bytes: Buffer, _secret: string | undefined) => bytes)(',
+    seenBy: ['test/faults/canaries.test.ts'],
+  },
+  {
+    name: 'cached tokens are not seen',
+    file: 'src/wire/openai-usage.ts',
+    line: 'cached_tokens',
+    with: 'cached_tokenz',
+    seenBy: usage,
+  },
+]
