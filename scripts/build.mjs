@@ -1,4 +1,5 @@
-// One JavaScript file for the published package: Node strips no types below node_modules.
+// JavaScript for the published package, because Node strips no types below node_modules: the program,
+// and the thread that writes the ledger.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
@@ -7,9 +8,12 @@ import { root } from './bootstrap.mjs'
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const names = Object.keys(dependencies)
 const bundle = await rolldown({
-  input: join(root, 'src', 'main.ts'),
+  input: {
+    main: join(root, 'src', 'main.ts'),
+    'sqlite-thread': join(root, 'src', 'store', 'sqlite-thread.ts'),
+  },
   platform: 'node',
   external: (id) =>
     id.startsWith('node:') || names.some((name) => id === name || id.startsWith(`${name}/`)),
 })
-await bundle.write({ file: join(root, 'dist', 'main.js'), format: 'esm' })
+await bundle.write({ dir: join(root, 'dist'), format: 'esm', entryFileNames: '[name].js' })

@@ -44,6 +44,10 @@ export function accountFromRow(row: AccountRow): Account {
   }
 }
 
+export function textFromRecent(recent: Recent): string {
+  return recent.length === 0 ? '' : JSON.stringify(recent)
+}
+
 export interface HoldRow {
   readonly id: string
   readonly call: string

@@ -7,12 +7,14 @@ import { StoreUnavailable } from '#ports/store.ts'
 
 export interface Transaction {
   begin(): void
-  commit(): void
+  /** Calls back once what was done since `begin` is durable, or will never be. */
+  commit(done: (failure: Error | null) => void): void
   /** Never throws: the connection may be what is broken. */
   rollback(): void
 }
 
 interface Job {
+  readonly alone: boolean
   readonly work: () => unknown
   readonly resolve: (value: unknown) => void
   readonly reject: (reason: Error) => void
@@ -26,69 +28,99 @@ export class GroupCommit {
   readonly #onCommit: (jobs: number) => void
   #queue: Job[] = []
   #scheduled = false
+  #committing = false
+  readonly #idle = new Set<() => void>()
 
   constructor(transaction: Transaction, onCommit: (jobs: number) => void = () => {}) {
     this.#transaction = transaction
     this.#onCommit = onCommit
   }
 
-  /** Runs `work` inside the next transaction; resolves with its value once that is durable. */
-  add<Value>(work: () => Value): Promise<Value> {
+  /**
+   * Runs `work` inside the next transaction, or `alone` in one of its own; resolves with its value
+   * once that is durable.
+   */
+  add<Value>(work: () => Value, alone = false): Promise<Value> {
     if (this.#queue.length >= queueMax) {
       return Promise.reject(new StoreUnavailable('too many writes are waiting'))
     }
     return new Promise<Value>((resolve, reject) => {
-      this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject })
+      this.#queue.push({ alone, work, resolve: resolve as (value: unknown) => void, reject })
       this.#schedule()
     })
   }
 
-  /** Commits what waits, now. */
-  drain(): void {
-    while (this.#queue.length > 0) this.#flush()
+  /** Resolves when nothing waits and nothing is being committed. */
+  async drained(): Promise<void> {
+    if (this.#queue.length === 0 && !this.#committing) return
+    await new Promise<void>((resolve) => this.#idle.add(resolve))
   }
 
   #schedule(): void {
-    if (this.#scheduled) return
+    if (this.#scheduled || this.#committing) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      this.#flush()
-      if (this.#queue.length > 0) this.#schedule()
+      this.#commitNext()
     })
   }
 
-  #flush(): void {
-    const jobs = this.#queue.splice(0, jobsPerCommit)
-    if (jobs.length === 0) return
-    const failure = this.#attempt(jobs)
-    if (failure === null) return
-    if (jobs.length === 1) return reject(jobs, failure)
-    // One of them may be what broke the transaction: alone, it takes no neighbour down with it.
-    for (const job of jobs) {
-      const own = this.#attempt([job])
-      if (own !== null) reject([job], own)
-    }
+  #commitNext(): void {
+    const jobs = this.#take()
+    this.#committing = true
+    this.#attempt(jobs, (failure) => {
+      if (failure === null) return this.#done()
+      if (jobs.length === 1) {
+        reject(jobs, failure)
+        return this.#done()
+      }
+      this.#oneByOne(jobs, 0)
+    })
   }
 
-  /** Commits all of them or none; the failure, if there was one. */
-  #attempt(jobs: readonly Job[]): StoreUnavailable | null {
-    const tell: (() => void)[] = []
-    try {
-      this.#transaction.begin()
-      for (const { work, resolve } of jobs) {
-        const value = work()
-        tell.push(() => resolve(value))
-      }
-      this.#transaction.commit()
-    } catch (error) {
+  #take(): readonly Job[] {
+    const first = this.#queue.findIndex(({ alone }) => alone)
+    const together = first === -1 ? jobsPerCommit : Math.min(jobsPerCommit, Math.max(1, first))
+    return this.#queue.splice(0, together)
+  }
+
+  /** One of them may be what broke the transaction: alone, it takes no neighbour down with it. */
+  #oneByOne(jobs: readonly Job[], at: number): void {
+    const job = jobs[at]
+    if (job === undefined) return this.#done()
+    this.#attempt([job], (failure) => {
+      if (failure !== null) reject([job], failure)
+      this.#oneByOne(jobs, at + 1)
+    })
+  }
+
+  #done(): void {
+    this.#committing = false
+    if (this.#queue.length > 0) return this.#schedule()
+    for (const resolve of this.#idle) resolve()
+    this.#idle.clear()
+  }
+
+  /** Commits all of them or none, then tells them; `then` hears the failure, if there was one. */
+  #attempt(jobs: readonly Job[], then: (failure: StoreUnavailable | null) => void): void {
+    const values: unknown[] = []
+    const failed = (error: unknown): void => {
       this.#transaction.rollback()
       const reason = error instanceof Error ? error.message : String(error)
-      return new StoreUnavailable(reason, { cause: error })
+      then(new StoreUnavailable(reason, { cause: error }))
     }
-    this.#onCommit(jobs.length)
-    for (const one of tell) one()
-    return null
+    try {
+      this.#transaction.begin()
+      for (const { work } of jobs) values.push(work())
+    } catch (error) {
+      return failed(error)
+    }
+    this.#transaction.commit((failure) => {
+      if (failure !== null) return failed(failure)
+      this.#onCommit(jobs.length)
+      for (const [i, { resolve }] of jobs.entries()) resolve(values[i])
+      then(null)
+    })
   }
 }
 

@@ -1,6 +1,8 @@
 /**
- * Rows of the open transaction, with the hot ones kept in memory: there is one writer, this one.
+ * The ledger's rows as the rule sees them: what is committed, and over it what the open batch has
+ * changed. Hot rows stay in memory, because there is one writer, this one.
  */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import type { Hold, LedgerEntry } from '#core/journal.ts'
@@ -17,126 +19,136 @@ import {
   type Numbers,
   textFromEntryLines,
   textFromLines,
+  textFromRecent,
   toJson,
 } from './codec.ts'
 import type { Rows } from './execute.ts'
-import type { Statements } from './sqlite-connection.ts'
+import { addWrite, type Batch } from './sqlite-writes.ts'
 
 interface Kept {
   readonly no: bigint
   account: Account
 }
 
-interface Columns {
-  readonly fired: string
-  readonly throttle: string | null
-  readonly recent: string
-}
-
-function columnsOf({ fired, throttle, recent }: Account): Columns {
-  return {
-    fired: fired.join(','),
-    throttle: throttle === null ? null : JSON.stringify(throttle),
-    recent: recent.length === 0 ? '' : JSON.stringify(recent),
-  }
-}
-
-const accountsKept = 100_000
+const accountsKept = 200_000
 const holdsKept = 50_000
 
 export class SqliteRows implements Rows, Numbers {
-  readonly #statements: Statements
+  readonly #db: DatabaseSync
+  readonly #accountByKey: StatementSync
+  readonly #accountByNo: StatementSync
+  readonly #hold: StatementSync
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
-  /** Changed in the open transaction and not written yet: many calls share one account. */
-  readonly #changed = new Set<Kept>()
   /** Pending holds, which their end will ask for. */
   readonly #pending = new Map<HoldId, Hold>()
-  #overrides: readonly Override[] | null = null
+  #overrides: Override[] | null = null
+  #known: ReadonlyMap<string, string> | null = null
+  #nextNo: bigint | null = null
+  // Of the open batch: written accounts (many calls share one) and changed holds.
+  #batch: Batch = []
+  readonly #changed = new Set<Kept>()
+  readonly #touched = new Map<HoldId, Hold>()
 
-  constructor(statements: Statements) {
-    this.#statements = statements
+  constructor(db: DatabaseSync) {
+    const prepare = (sql: string): StatementSync => {
+      const statement = db.prepare(sql)
+      statement.setReadBigInts(true)
+      return statement
+    }
+    this.#db = db
+    this.#accountByKey = prepare('select * from account where key = ?')
+    this.#accountByNo = prepare('select * from account where no = ?')
+    this.#hold = prepare('select * from hold where id = ?')
   }
 
-  /** Nothing kept in memory can be trusted: the transaction that wrote it was rolled back. */
+  /** Everything before this is committed, so what memory has no room for may be dropped. */
+  begin(): Batch {
+    if (this.#accounts.size > accountsKept) {
+      this.#accounts.clear()
+      this.#keys.clear()
+    }
+    this.#touched.clear()
+    this.#batch = []
+    return this.#batch
+  }
+
+  /** Accounts last: one that fifty calls change is written once. */
+  finish(): Batch {
+    for (const { no, account } of this.#changed) {
+      const { amount, posted, pending, fired, throttle, recent } = account
+      addWrite(
+        this.#batch,
+        'updateAccount',
+        amount,
+        posted,
+        pending,
+        fired.join(','),
+        throttle === null ? null : JSON.stringify(throttle),
+        textFromRecent(recent),
+        no,
+      )
+    }
+    this.#changed.clear()
+    return this.#batch
+  }
+
+  /** Nothing kept in memory can be trusted: the batch that wrote it came to nothing. */
   forget(): void {
     this.#accounts.clear()
     this.#keys.clear()
     this.#changed.clear()
     this.#pending.clear()
+    this.#touched.clear()
     this.#overrides = null
-  }
-
-  forgetOverrides(): void {
-    this.#overrides = null
+    this.#known = null
+    this.#nextNo = null
   }
 
   account(key: AccountKey): Account | null {
     return this.#kept(key)?.account ?? null
   }
 
-  accountsAt(at: Instant, budget: BudgetId | null): readonly Account[] {
-    this.flush()
-    const statement = this.#statements.db.prepare(
-      `select * from account where period_start <= ?1 and ?1 < period_end
-       and (?2 is null or budget = ?2) order by key`,
-    )
-    statement.setReadBigInts(true)
-    return (statement.all(at, budget) as unknown as AccountRow[]).map(accountFromRow)
-  }
-
-  /** Written before the commit: an account that fifty calls change is written once. */
   saveAccount(account: Account): void {
-    const { key, budget, value, unit, period, amount, posted, pending } = account
-    const kept = this.#kept(key)
-    if (kept === null) {
-      const { fired, throttle, recent } = columnsOf(account)
-      const { lastInsertRowid } = this.#statements.insertAccount.run(
-        key,
-        budget,
-        value,
-        unit,
-        period.start,
-        period.end,
-        amount,
-        posted,
-        pending,
-        fired,
-        throttle,
-        recent,
-      )
-      this.#keep(BigInt(lastInsertRowid), account)
+    const kept = this.#kept(account.key)
+    if (kept !== null) {
+      kept.account = account
+      this.#changed.add(kept)
       return
     }
-    kept.account = account
-    this.#changed.add(kept)
-  }
-
-  /** Everything `saveAccount` was told, into the open transaction. */
-  flush(): void {
-    for (const { no, account } of this.#changed) {
-      const { amount, posted, pending } = account
-      const { fired, throttle, recent } = columnsOf(account)
-      this.#statements.updateAccount.run(amount, posted, pending, fired, throttle, recent, no)
-    }
-    this.#changed.clear()
+    const { key, budget, value, unit, period, amount, posted, pending, fired, throttle } = account
+    const no = this.#takeNo()
+    addWrite(
+      this.#batch,
+      'addAccount',
+      no,
+      key,
+      budget,
+      value,
+      unit,
+      period.start,
+      period.end,
+      amount,
+      posted,
+      pending,
+      fired.join(','),
+      throttle === null ? null : JSON.stringify(throttle),
+      textFromRecent(account.recent),
+    )
+    this.#keep(no, account)
   }
 
   hold(id: HoldId): Hold | null {
-    const kept = this.#pending.get(id)
+    const kept = this.#touched.get(id) ?? this.#pending.get(id)
     if (kept !== undefined) return kept
-    const row = this.#statements.hold.get(id)
+    const row = this.#hold.get(id)
     return row === undefined ? null : holdFromRow(row as unknown as HoldRow, this)
   }
 
-  holds(clause: string, args: readonly (string | number)[]): readonly Hold[] {
-    const statement = this.#statements.db.prepare(`select * from hold ${clause}`)
-    statement.setReadBigInts(true)
-    return (statement.all(...args) as unknown as HoldRow[]).map((row) => holdFromRow(row, this))
-  }
-
   addHold(hold: Hold): void {
-    this.#statements.addHold.run(
+    addWrite(
+      this.#batch,
+      'addHold',
       hold.id,
       hold.call,
       hold.state,
@@ -153,10 +165,13 @@ export class SqliteRows implements Rows, Numbers {
       JSON.stringify(hold.facts),
     )
     if (this.#pending.size < holdsKept) this.#pending.set(hold.id, hold)
+    this.#touched.set(hold.id, hold)
   }
 
   updateHold(hold: Hold): void {
-    this.#statements.updateHold.run(
+    addWrite(
+      this.#batch,
+      'updateHold',
       hold.state,
       hold.endedAt,
       hold.tokens,
@@ -168,50 +183,51 @@ export class SqliteRows implements Rows, Numbers {
     )
     if (hold.state !== 'pending') this.#pending.delete(hold.id)
     else if (this.#pending.has(hold.id)) this.#pending.set(hold.id, hold)
+    this.#touched.set(hold.id, hold)
   }
 
-  addEntry(entry: LedgerEntry): void {
-    const { kind, hold, at, lines, overage, reason, author } = entry
-    this.#statements.insertEntry.run(
-      kind,
-      hold,
-      at,
-      textFromEntryLines(lines, this),
-      overage,
-      reason,
-      author,
-    )
+  addEntry({ kind, hold, at, lines, overage, reason, author }: LedgerEntry): void {
+    const text = textFromEntryLines(lines, this)
+    addWrite(this.#batch, 'addEntry', kind, hold, at, text, overage, reason, author)
   }
 
   addAlert(alert: Alert): void {
-    this.#statements.insertAlert.run(alert.id, alert.at, toJson(alert))
+    addWrite(this.#batch, 'addAlert', alert.id, alert.at, toJson(alert))
   }
 
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
-    this.#overrides ??= this.#statements.db
-      .prepare('select json from override')
-      .all()
-      .map(({ json }) => fromJson(String(json)) as Override)
-      .filter(({ state }) => state === 'approved')
-    return this.#overrides.length === 0
-      ? []
-      : this.#overrides.filter(({ budget }) => budgets.has(budget))
+    const approved = this.#approved()
+    return approved.length === 0 ? approved : approved.filter(({ budget }) => budgets.has(budget))
   }
 
-  holdsMadeSince(at: Instant): Iterable<Hold> {
-    return this.holds('where made_at >= ? order by rowid', [at])
+  putOverride(override: Override): void {
+    const { id, budget } = override
+    const others = this.#approved().filter((other) => other.id !== id)
+    this.#overrides = override.state === 'approved' ? [...others, override] : others
+    addWrite(this.#batch, 'putOverride', id, budget, toJson(override))
+  }
+
+  /** Asked for only in a batch of its own: what is open is not in it. */
+  *holdsMadeSince(at: Instant): Iterable<Hold> {
+    const statement = this.#db.prepare('select * from hold where made_at >= ? order by rowid')
+    statement.setReadBigInts(true)
+    for (const row of statement.iterate(at)) yield holdFromRow(row as unknown as HoldRow, this)
   }
 
   knownRules(): ReadonlyMap<string, string> {
-    const rows = this.#statements.db.prepare('select * from known_rule').all()
-    return new Map(rows.map(({ id, time_zone }) => [String(id), String(time_zone)]))
+    this.#known ??= new Map(
+      this.#db
+        .prepare('select id, time_zone from known_rule')
+        .all()
+        .map(({ id, time_zone }) => [String(id), String(time_zone)]),
+    )
+    return this.#known
   }
 
   setKnownRules(rules: ReadonlyMap<string, string>): void {
-    const { db } = this.#statements
-    db.exec('delete from known_rule')
-    const insert = db.prepare('insert into known_rule values (?, ?)')
-    for (const [id, timeZone] of rules) insert.run(id, timeZone)
+    this.#known = rules
+    addWrite(this.#batch, 'forgetRules')
+    for (const [id, timeZone] of rules) addWrite(this.#batch, 'knowRule', id, timeZone)
   }
 
   numberOf(key: AccountKey): bigint {
@@ -223,28 +239,40 @@ export class SqliteRows implements Rows, Numbers {
   keyOf(number: bigint): AccountKey {
     const known = this.#keys.get(number)
     if (known !== undefined) return known
-    const row = this.#statements.accountByNo.get(number)
+    const row = this.#accountByNo.get(number)
     assert(row !== undefined, `no account number ${number}`)
     return this.#keep(number, accountFromRow(row as unknown as AccountRow)).account.key
+  }
+
+  #approved(): readonly Override[] {
+    this.#overrides ??= this.#db
+      .prepare('select json from override')
+      .all()
+      .map(({ json }) => fromJson(String(json)) as Override)
+      .filter(({ state }) => state === 'approved')
+    return this.#overrides
   }
 
   #kept(key: AccountKey): Kept | null {
     const kept = this.#accounts.get(key)
     if (kept !== undefined) return kept
-    const row = this.#statements.accountByKey.get(key) as unknown as AccountRow | undefined
+    const row = this.#accountByKey.get(key) as unknown as AccountRow | undefined
     return row === undefined ? null : this.#keep(row.no, accountFromRow(row))
   }
 
   #keep(no: bigint, account: Account): Kept {
-    if (this.#accounts.size >= accountsKept) {
-      // All are on disk then: dropping them costs a read each, and keeps memory bounded.
-      this.flush()
-      this.#accounts.clear()
-      this.#keys.clear()
-    }
     const kept = { no, account }
     this.#accounts.set(account.key, kept)
     this.#keys.set(no, account.key)
     return kept
+  }
+
+  #takeNo(): bigint {
+    this.#nextNo ??= BigInt(
+      String(this.#db.prepare('select coalesce(max(no), 0) + 1 as n from account').get()?.n),
+    )
+    const no = this.#nextNo
+    this.#nextNo += 1n
+    return no
   }
 }

@@ -1,4 +1,5 @@
-/** The embedded store: `node:sqlite`, one writer, group commit. */
+/** The embedded store: `node:sqlite`, one writer in a thread of its own, group commit. */
+import type { DatabaseSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
 import type { AuditRow } from '#core/audit.ts'
@@ -10,11 +11,23 @@ import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { type Change, type Outcome, type Store, StoreUnavailable } from '#ports/store.ts'
-import { entryFromRow, type EntryRow, fromJson, toJson } from './codec.ts'
+import { type BatchWriter, writerOnTheSpot, WriterThread } from './batch-writer.ts'
+import {
+  accountFromRow,
+  type AccountRow,
+  entryFromRow,
+  type EntryRow,
+  fromJson,
+  holdFromRow,
+  type HoldRow,
+  toJson,
+} from './codec.ts'
 import { adoptRules, execute } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
-import { type Lock, lock, openConnection, type Statements } from './sqlite-connection.ts'
+import { type Lock, lock, openConnection } from './sqlite-connection.ts'
 import { SqliteRows } from './sqlite-rows.ts'
+import { SqliteWriter } from './sqlite-writer.ts'
+import { addWrite, type Batch } from './sqlite-writes.ts'
 
 export interface SqliteOptions {
   /** A file, or `:memory:`. */
@@ -26,23 +39,34 @@ type Row = Record<string, unknown>
 
 export class SqliteStore implements Store {
   readonly kind = 'sqlite'
-  readonly #path: string
   readonly #lock: Lock | null
   readonly #commits: GroupCommit
-  #statements: Statements
-  #rows: SqliteRows
-  #broken = false
+  /** Reads what is committed. Writing is the writer's alone. */
+  readonly #db: DatabaseSync
+  readonly #rows: SqliteRows
+  readonly #writer: BatchWriter
+  #batch: Batch = []
 
   constructor({ path, onCommit }: SqliteOptions) {
-    this.#path = path
-    this.#lock = path === ':memory:' ? null : lock(`${path}.lock`)
-    this.#statements = openConnection(path)
-    this.#rows = new SqliteRows(this.#statements)
+    const inMemory = path === ':memory:'
+    this.#lock = inMemory ? null : lock(`${path}.lock`)
+    try {
+      this.#db = openConnection(path)
+    } catch (error) {
+      this.#lock?.release()
+      throw error
+    }
+    this.#rows = new SqliteRows(this.#db)
+    this.#writer = inMemory
+      ? writerOnTheSpot(new SqliteWriter(path, this.#db))
+      : new WriterThread(path)
     this.#commits = new GroupCommit(
       {
-        begin: () => this.#begin(),
-        commit: () => this.#commit(),
-        rollback: () => this.#rollback(),
+        begin: () => {
+          this.#batch = this.#rows.begin()
+        },
+        commit: (done) => this.#writer.write(this.#rows.finish(), done),
+        rollback: () => this.#rows.forget(),
       },
       onCommit,
     )
@@ -53,15 +77,21 @@ export class SqliteStore implements Store {
   }
 
   adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
-    return this.#commits.add(() => adoptRules(this.#rows, rules, now))
+    // It reads holds by their time, which the rows in memory cannot answer.
+    return this.#commits.add(() => adoptRules(this.#rows, rules, now), true)
   }
 
   async account(key: AccountKey): Promise<Account | null> {
-    return this.#read(() => this.#rows.account(key))
+    return this.#accounts('select * from account where key = ?', key)[0] ?? null
   }
 
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
-    return this.#read(() => this.#rows.accountsAt(at, budget ?? null))
+    return this.#accounts(
+      `select * from account where period_start <= ?1 and ?1 < period_end
+       and (?2 is null or budget = ?2) order by key`,
+      at,
+      budget ?? null,
+    )
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
@@ -70,7 +100,7 @@ export class SqliteStore implements Store {
   }
 
   async hold(id: HoldId): Promise<Hold | null> {
-    return this.#read(() => this.#rows.hold(id))
+    return this.#holds('where id = ?', id)[0] ?? null
   }
 
   async holdsOf(call: CallId): Promise<readonly Hold[]> {
@@ -96,25 +126,12 @@ export class SqliteStore implements Store {
 
   change(change: Change, audit: AuditRow): Promise<void> {
     return this.#commits.add(() => {
-      const { db } = this.#statements
       if (change.kind === 'put_key') {
         const { id, hash } = change.key
-        db.prepare('insert or replace into virtual_key values (?, ?, ?)').run(
-          id,
-          hash,
-          toJson(change.key),
-        )
+        addWrite(this.#batch, 'putKey', id, hash, toJson(change.key))
       }
-      if (change.kind === 'put_override') {
-        const { id, budget } = change.override
-        db.prepare('insert or replace into override values (?, ?, ?)').run(
-          id,
-          budget,
-          toJson(change.override),
-        )
-        this.#rows.forgetOverrides()
-      }
-      db.prepare('insert into audit values (null, ?, ?, ?)').run(audit.id, audit.at, toJson(audit))
+      if (change.kind === 'put_override') this.#rows.putOverride(change.override)
+      addWrite(this.#batch, 'addAudit', audit.id, audit.at, toJson(audit))
     })
   }
 
@@ -152,7 +169,7 @@ export class SqliteStore implements Store {
 
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
     return this.#commits.add(() => {
-      this.#statements.db.prepare('update alert set routed = 1 where id = ?').run(alert)
+      addWrite(this.#batch, 'alertRouted', alert)
       for (const one of notifications) this.#saveNotification(one)
     })
   }
@@ -177,56 +194,25 @@ export class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    this.#commits.drain()
-    this.#statements.db.close()
+    await this.#commits.drained()
+    await this.#writer.close()
+    if (this.#db.isOpen) this.#db.close()
     this.#lock?.release()
   }
 
-  #begin(): void {
-    if (this.#broken) this.#reopen()
-    this.#statements.db.exec('begin immediate')
-  }
-
-  #commit(): void {
-    this.#rows.flush()
-    this.#statements.db.exec('commit')
-  }
-
-  /**
-   * After a failed commit nothing in memory is trusted: rows are read anew, over a new connection,
-   * because SQLite would go on happily after a failed fsync.
-   */
-  #rollback(): void {
-    this.#broken = true
-    try {
-      if (this.#statements.db.isTransaction) this.#statements.db.exec('rollback')
-    } catch {
-      // The connection is replaced before the next transaction anyway.
-    }
-    this.#rows.forget()
-  }
-
-  #reopen(): void {
-    if (this.#path !== ':memory:') {
-      try {
-        this.#statements.db.close()
-      } catch {
-        // Closing what is broken may fail; what counts is whether the new one opens.
-      }
-      this.#statements = openConnection(this.#path)
-      this.#rows = new SqliteRows(this.#statements)
-    }
-    this.#broken = false
-  }
-
   #saveNotification({ alert, channel, state, attempts, nextAt, lastError }: Notification): void {
-    this.#statements.db
-      .prepare('insert or replace into notification values (?, ?, ?, ?, ?, ?)')
-      .run(alert, channel, state, attempts, nextAt, lastError)
+    const values = [alert, channel, state, attempts, nextAt, lastError] as const
+    addWrite(this.#batch, 'putNotification', ...values)
+  }
+
+  #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {
+    return this.#all(sql, ...args).map((row) => accountFromRow(row as unknown as AccountRow))
   }
 
   #holds(clause: string, ...args: (string | number)[]): readonly Hold[] {
-    return this.#read(() => this.#rows.holds(clause, args))
+    return this.#all(`select * from hold ${clause}`, ...args).map((row) =>
+      holdFromRow(row as unknown as HoldRow, this.#rows),
+    )
   }
 
   #json<Value>(sql: string, ...args: (string | number)[]): Value[] {
@@ -236,9 +222,9 @@ export class SqliteStore implements Store {
     })
   }
 
-  #all(sql: string, ...args: (string | number)[]): Row[] {
+  #all(sql: string, ...args: (string | number | null)[]): Row[] {
     return this.#read(() => {
-      const statement = this.#statements.db.prepare(sql)
+      const statement = this.#db.prepare(sql)
       statement.setReadBigInts(true)
       return statement.all(...args) as Row[]
     })

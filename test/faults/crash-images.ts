@@ -22,7 +22,9 @@ export function record(folder: string, commits: number, mode: 'full' | 'normal')
   const writer = new URL('crash-writer.ts', import.meta.url).pathname
   const traced = 'trace=pwrite64,write,fsync,fdatasync,ftruncate,unlink'
   const args = ['-f', '-y', '-xx', '-s', '200000', '-e', traced, '-o', out]
-  spawnSync('strace', [...args, process.execPath, writer, path, String(commits), mode])
+  const normal = new URL('crash-normal.ts', import.meta.url).pathname
+  const control = mode === 'normal' ? ['--import', normal] : []
+  spawnSync('strace', [...args, process.execPath, ...control, writer, path, String(commits)])
   const events = wholeCalls(readFileSync(out, 'latin1').split('\n')).flatMap((line) =>
     eventOf(line, path),
   )
@@ -48,7 +50,7 @@ function wholeCalls(lines: readonly string[]): readonly string[] {
 const bytesOf = (text: string): Buffer => Buffer.from(text.replaceAll('\\x', ''), 'hex')
 
 function eventOf(line: string, path: string): readonly Event[] {
-  const call = /^\d+ +(\w+)\((.*)\) = (\d+)/.exec(line)
+  const call = /^\d+ +(\w+)\((.*)\) += (\d+)/.exec(line)
   if (call === null) return []
   const [, name = '', args = ''] = call
   if (name === 'unlink') {

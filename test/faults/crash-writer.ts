@@ -1,20 +1,12 @@
 /**
- * The process whose writes are watched: `node crash-writer.ts FILE COMMITS full|normal`. Prints
+ * The process whose writes are watched: `node crash-writer.ts FILE COMMITS`. Prints
  * `ack NO hold|settle` when a command is acknowledged, as one write to file descriptor 1.
  */
 import { writeSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
 import { SqliteStore } from '#store/sqlite.ts'
 import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
 
-const [path = '', commits = '50', mode = 'full'] = process.argv.slice(2)
-if (mode === 'normal') {
-  // The control: what the product would be if somebody thought a sync a commit too slow.
-  const exec = DatabaseSync.prototype.exec
-  DatabaseSync.prototype.exec = function (sql: string) {
-    return exec.call(this, sql.replace('synchronous = full', 'synchronous = normal'))
-  }
-}
+const [path = '', commits = '50'] = process.argv.slice(2)
 const store = new SqliteStore({ path })
 await store.adopt(budgets, start)
 writeSync(1, 'ready\n')

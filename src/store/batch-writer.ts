@@ -1,0 +1,87 @@
+/** Where a batch is carried out: in a thread beside the event loop, or on the spot. */
+import { Worker } from 'node:worker_threads'
+import { assert } from '#lib/assert.ts'
+import type { SqliteWriter } from './sqlite-writer.ts'
+import type { Batch } from './sqlite-writes.ts'
+
+/** Hears that a batch is durable (null), or why it is not: nothing of it is then. */
+export type Written = (failure: Error | null) => void
+
+/** One batch at a time: the next is given when the last is `written`. */
+export interface BatchWriter {
+  write(batch: Batch, written: Written): void
+  close(): Promise<void>
+}
+
+/** For a ledger in memory, which no fsync makes slow and no other thread can see. */
+export function writerOnTheSpot(writer: SqliteWriter): BatchWriter {
+  return {
+    write: (batch, written) => {
+      let failure: Error | null = null
+      try {
+        writer.write(batch)
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(String(error))
+      }
+      written(failure)
+    },
+    close: async () => writer.close(),
+  }
+}
+
+/** `.ts` in the checkout, `.js` beside the built program. */
+const threadFile = (): URL => {
+  const [extension] = /\.[jt]s$/.exec(import.meta.url) ?? ['.js']
+  return new URL(`./sqlite-thread${extension}`, import.meta.url)
+}
+
+/** A thread that died is replaced: what it left undone SQLite has rolled back. */
+export class WriterThread implements BatchWriter {
+  readonly #path: string
+  #worker: Worker | null = null
+  #waiting: Written | null = null
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  write(batch: Batch, written: Written): void {
+    assert(this.#waiting === null, 'one batch at a time')
+    this.#waiting = written
+    this.#worker ??= this.#start()
+    this.#worker.ref()
+    this.#worker.postMessage(batch)
+  }
+
+  async close(): Promise<void> {
+    const worker = this.#worker
+    if (worker === null) return
+    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+    worker.ref()
+    worker.postMessage('close')
+    await ended
+  }
+
+  #start(): Worker {
+    const worker = new Worker(threadFile(), { workerData: { path: this.#path } })
+    // It holds up no process that has nothing to write.
+    worker.unref()
+    worker.on('message', (failure: string | null) => {
+      worker.unref()
+      this.#answer(failure === null ? null : new Error(failure))
+    })
+    const died = (reason: string): void => {
+      if (this.#worker === worker) this.#worker = null
+      this.#answer(new Error(`the writer thread died: ${reason}`))
+    }
+    worker.on('error', (error: Error) => died(error.message))
+    worker.on('exit', (code) => died(`exit ${code}`))
+    return worker
+  }
+
+  #answer(failure: Error | null): void {
+    const waiting = this.#waiting
+    this.#waiting = null
+    waiting?.(failure)
+  }
+}

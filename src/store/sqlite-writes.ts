@@ -1,0 +1,54 @@
+/**
+ * Everything that is ever written to the embedded ledger, as data: a batch is made where the rule
+ * runs and carried out where the disk is, in one transaction.
+ */
+import { assert } from '#lib/assert.ts'
+
+/** Every statement that writes. Nothing else does. */
+const statements = {
+  addAccount:
+    'insert into account (no, key, budget, value, unit, period_start, period_end, amount, posted, ' +
+    'pending, fired, throttle, recent) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  updateAccount:
+    'update account set amount = ?, posted = ?, pending = ?, fired = ?, throttle = ?, recent = ? ' +
+    'where no = ?',
+  addHold:
+    'insert into hold (id, call, state, made_at, expires_at, ended_at, amount, output_cap, ' +
+    'tokens, cost, basis, lines, attribution, facts) ' +
+    'values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  updateHold:
+    'update hold set state = ?, ended_at = ?, tokens = ?, cost = ?, basis = ?, lines = ?, ' +
+    'facts = ? where id = ?',
+  addEntry:
+    'insert into entry (kind, hold, at, lines, overage, reason, author) values (?, ?, ?, ?, ?, ?, ?)',
+  addAlert: 'insert or ignore into alert (id, at, json) values (?, ?, ?)',
+  alertRouted: 'update alert set routed = 1 where id = ?',
+  putNotification:
+    'insert or replace into notification (alert, channel, state, attempts, next_at, last_error) ' +
+    'values (?, ?, ?, ?, ?, ?)',
+  putKey: 'insert or replace into virtual_key (id, hash, json) values (?, ?, ?)',
+  putOverride: 'insert or replace into override (id, budget, json) values (?, ?, ?)',
+  addAudit: 'insert into audit (id, at, json) values (?, ?, ?)',
+  forgetRules: 'delete from known_rule',
+  knowRule: 'insert into known_rule (id, time_zone) values (?, ?)',
+} as const
+
+export type WriteName = keyof typeof statements
+export type Value = string | number | bigint | null
+
+/** A statement's number, then its values, and so on: flat, because it goes to another thread. */
+export type Batch = Value[]
+
+const names = Object.keys(statements) as WriteName[]
+const numberOf = Object.fromEntries(names.map((name, i) => [name, i])) as Record<WriteName, number>
+
+export const writes = names.map((name) => ({
+  sql: statements[name],
+  values: statements[name].split('?').length - 1,
+}))
+
+export function addWrite(batch: Batch, name: WriteName, ...values: readonly Value[]): void {
+  const no = numberOf[name]
+  assert(writes[no]?.values === values.length, `${name} takes other values`)
+  batch.push(no, ...values)
+}
