@@ -8,7 +8,7 @@ import type { VirtualKey } from '#core/key.ts'
 import { formatUsd, type Nanos } from '#core/money.ts'
 import type { Override } from '#core/override.ts'
 import { type Instant, toIso } from '#core/time.ts'
-import type { AccountView } from '#core/view.ts'
+import { type AccountView, remaining, usedPercent } from '#core/view.ts'
 
 export const usd = (amount: bigint): string => formatUsd(amount as Nanos)
 const isoOr = (at: Instant | null): string | null => (at === null ? null : toIso(at))
@@ -79,7 +79,7 @@ export const quotaShape = accountShape.extend({
 })
 
 export function showBudget(view: AccountView): z.infer<typeof budgetShape> {
-  const { account, rule, relief, remaining } = view
+  const { account, rule, relief } = view
   const stop = hardLimit(rule)
   return {
     ...showAccount(view),
@@ -87,7 +87,7 @@ export function showBudget(view: AccountView): z.infer<typeof budgetShape> {
     stops_at_usd: stop === null || relief.lifted ? null : usd(stop + relief.extra),
     posted_usd: usd(account.posted),
     pending_usd: usd(account.pending),
-    remaining_usd: usd(remaining),
+    remaining_usd: usd(remaining(view)),
     override_usd: usd(relief.extra),
   }
 }
@@ -102,12 +102,8 @@ export function showQuota(view: AccountView): z.infer<typeof quotaShape> {
   }
 }
 
-function showAccount({
-  account,
-  rule,
-  state,
-  usedPercent,
-}: AccountView): z.infer<typeof accountShape> {
+function showAccount(view: AccountView): z.infer<typeof accountShape> {
+  const { account, rule, state } = view
   const { throttle } = account
   return {
     id: rule.id,
@@ -120,7 +116,7 @@ function showAccount({
     period_start: toIso(account.period.start),
     period_end: toIso(account.period.end),
     state,
-    used_percent: usedPercent,
+    used_percent: usedPercent(view),
     mode: rule.mode,
     owner: rule.owner,
     throttled_to_per_minute:

@@ -6,7 +6,7 @@ import { assert } from '#lib/assert.ts'
 import type { BudgetId } from '#lib/id.ts'
 import { type BudgetRule, hardLimit, type LimitUnit, periodOf, thresholdAmount } from './budget.ts'
 import type { Relief } from './override.ts'
-import type { Recent, Throttle } from './pace.ts'
+import { noneRecent, type Recent, type Throttle } from './pace.ts'
 import { type Attribution, matches, noValue } from './scope.ts'
 import type { Instant, Period } from './time.ts'
 
@@ -66,7 +66,7 @@ export function openAccount(ref: AccountRef, at: Instant): Account {
     pending: 0n,
     fired: [],
     throttle: null,
-    recent: [],
+    recent: noneRecent,
   }
 }
 

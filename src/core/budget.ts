@@ -52,6 +52,18 @@ export interface BudgetRule {
 
 /** The amount at which the account is stopped, overrides apart; null: never. */
 export function hardLimit(rule: BudgetRule): bigint | null {
+  let limit = hardLimits.get(rule)
+  if (limit === undefined) {
+    limit = hardLimitOf(rule)
+    hardLimits.set(rule, limit)
+  }
+  return limit
+}
+
+/** Rules are frozen: asked several times a call, computed once. */
+const hardLimits = new WeakMap<BudgetRule, bigint | null>()
+
+function hardLimitOf(rule: BudgetRule): bigint | null {
   if (rule.mode === 'observe') return null
   if (rule.amount === 0n) return 0n
   const stop = rule.ladder.find(({ actions }) => actions.some(({ kind }) => kind === 'hard_stop'))

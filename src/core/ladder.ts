@@ -21,6 +21,11 @@ export interface Climbed {
 export function climb(account: Account, rule: BudgetRule, now: Instant): Climbed {
   // A rule of 0 denies: there is nothing to climb.
   if (rule.amount === 0n) return { account, alerts: [] }
+  const [lowest] = rule.ladder
+  const atRest = account.fired.length === 0 && account.throttle === null
+  if (lowest === undefined || (atRest && account.posted < thresholdAmount(rule.amount, lowest))) {
+    return { account, alerts: [] }
+  }
   let fired = account.fired
   let throttle = account.throttle
   const alerts: Alert[] = []

@@ -2,8 +2,16 @@
 import { assert } from '#lib/assert.ts'
 import { type Instant, instant } from './time.ts'
 
-/** Calls admitted by minute (minutes since the epoch), oldest first, the last hour at most. */
-export type Recent = readonly (readonly [minute: number, admitted: number])[]
+type Admitted = readonly [minute: number, admitted: number]
+
+/** Calls admitted by minute (minutes since the epoch), the last hour at most. */
+export interface Recent {
+  /** Before the newest, oldest first. Changes once a minute, not once a call. */
+  readonly earlier: readonly Admitted[]
+  readonly newest: Admitted
+}
+
+export const noneRecent: Recent = { earlier: [], newest: [0, 0] }
 
 /**
  * A pace once frozen: it ends with the period, an override that lifts the stage, a raised limit.
@@ -23,16 +31,17 @@ const leastPerHour = 60
 
 export function noteAdmitted(recent: Recent, now: Instant): Recent {
   const minute = Math.floor(now / minuteMs)
-  const kept = recent.filter(([at]) => at > minute - 60)
-  const last = kept.at(-1)
+  const { earlier, newest } = recent
+  const [newestMinute, admitted] = newest
   // A clock set back writes into the newest minute: the order stays, and nothing is lost.
-  if (last === undefined || last[0] < minute) return [...kept, [minute, 1]]
-  return [...kept.slice(0, -1), [last[0], last[1] + 1]]
+  if (minute <= newestMinute) return { earlier, newest: [newestMinute, admitted + 1] }
+  return { earlier: [...earlier, newest].filter(([at]) => at > minute - 60), newest: [minute, 1] }
 }
 
 export function admittedLastHour(recent: Recent, now: Instant): number {
   const minute = Math.floor(now / minuteMs)
-  return recent.reduce((sum, [at, admitted]) => (at > minute - 60 ? sum + admitted : sum), 0)
+  const all = [...recent.earlier, recent.newest]
+  return all.reduce((sum, [at, admitted]) => (at > minute - 60 ? sum + admitted : sum), 0)
 }
 
 export function startThrottle(

@@ -108,8 +108,17 @@ export function isTimeZone(name: string): boolean {
 }
 
 export function toIso(at: Instant): string {
-  return Temporal.Instant.fromEpochMilliseconds(at).toString()
+  const known = isoTexts.get(at)
+  if (known !== undefined) return known
+  const text = Temporal.Instant.fromEpochMilliseconds(at).toString()
+  if (isoTexts.size >= isoTextsMax) isoTexts.clear()
+  isoTexts.set(at, text)
+  return text
 }
+
+/** Every answer says when its budget's period ends: the same few instants. */
+const isoTexts = new Map<Instant, string>()
+const isoTextsMax = 1000
 
 /** An instant from ISO 8601 text with an offset or Z; null when it is not one. */
 export function parseInstant(text: string): Instant | null {

@@ -3,7 +3,7 @@ import { accountKey, accountsFor, openAccount } from '#core/account.ts'
 import { formatUsd, type Nanos } from '#core/money.ts'
 import { route } from '#core/decide.ts'
 import { toIso } from '#core/time.ts'
-import { type AccountView, viewOf } from '#core/view.ts'
+import { type AccountView, remaining, usedPercent, viewOf } from '#core/view.ts'
 import { reliefOf } from '#core/override.ts'
 import type { Principal } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
@@ -118,20 +118,20 @@ export async function answerBudget(desk: Desk, headers: Headers, client: Client)
 }
 
 function moneyRow(view: AccountView, { policy }: Snapshot): Record<string, unknown> {
-  const { rule, account, state, usedPercent, remaining } = view
+  const { rule, account, state } = view
   const usd = (amount: bigint): string => formatUsd(amount as Nanos)
   return {
     id: rule.id,
     name: rule.name,
     value: account.value,
     state,
-    ...(policy.exposeAmounts === 'none' ? {} : { used_percent: usedPercent }),
+    ...(policy.exposeAmounts === 'none' ? {} : { used_percent: usedPercent(view) }),
     ...(policy.exposeAmounts === 'full'
       ? {
           limit_usd: usd(rule.amount),
           posted_usd: usd(account.posted),
           pending_usd: usd(account.pending),
-          remaining_usd: usd(remaining),
+          remaining_usd: usd(remaining(view)),
         }
       : {}),
     resets_at: toIso(account.period.end),

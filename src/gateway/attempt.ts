@@ -1,4 +1,5 @@
 /** One admitted try: forward, meter, end the hold. The hold ends on every path out of here. */
+import type { ProviderTarget } from '#core/snapshot.ts'
 import type { Outcome } from '#ports/store.ts'
 import type { UpstreamFailure, UpstreamRequest } from '#ports/upstream.ts'
 import type { Attempt, Serving } from './call.ts'
@@ -70,10 +71,10 @@ function requestFor(deps: GatewayDeps, serving: Serving, tried: Attempt): Upstre
     outputCap: tried.outputCap,
   })
   const { provider } = tried.target
-  const { origin, pathname } = new URL(provider.baseUrl)
+  const { origin, basePath } = placeOf(provider)
   return {
     origin,
-    path: pathname.replace(/\/$/, '') + path,
+    path: basePath + path,
     body,
     timeouts: deps.limits.timeouts,
     headers: upstreamHeaders(serving.request.headers, provider, {
@@ -82,6 +83,18 @@ function requestFor(deps: GatewayDeps, serving: Serving, tried: Attempt): Upstre
       bodyLength: body.byteLength,
     }),
   }
+}
+
+const places = new WeakMap<ProviderTarget, { origin: string; basePath: string }>()
+
+function placeOf(provider: ProviderTarget): { origin: string; basePath: string } {
+  let place = places.get(provider)
+  if (place === undefined) {
+    const { origin, pathname } = new URL(provider.baseUrl)
+    place = { origin, basePath: pathname.replace(/\/$/, '') }
+    places.set(provider, place)
+  }
+  return place
 }
 
 /** An ending that throws is a bug; it is told, and the hold stays until it expires as presumed. */

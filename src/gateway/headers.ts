@@ -2,7 +2,13 @@
 import { formatUsd, type Nanos } from '#core/money.ts'
 import type { ProviderTarget, Snapshot } from '#core/snapshot.ts'
 import { toIso } from '#core/time.ts'
-import { type AccountView, bindingBudget, tightestQuota } from '#core/view.ts'
+import {
+  type AccountView,
+  bindingBudget,
+  remaining,
+  tightestQuota,
+  usedPercent,
+} from '#core/view.ts'
 
 type Out = Record<string, string>
 
@@ -15,9 +21,9 @@ export function budgetHeaders(views: readonly AccountView[], snapshot: Snapshot)
     out['bursar-budget'] = safe(binding.rule.name)
     out['bursar-budget-state'] = binding.state
     out['bursar-budget-resets-at'] = toIso(binding.account.period.end)
-    if (exposeAmounts !== 'none') out['bursar-budget-used-percent'] = binding.usedPercent
+    if (exposeAmounts !== 'none') out['bursar-budget-used-percent'] = usedPercent(binding)
     if (exposeAmounts === 'full') {
-      out['bursar-budget-remaining-usd'] = formatUsd(binding.remaining as Nanos)
+      out['bursar-budget-remaining-usd'] = formatUsd(remaining(binding) as Nanos)
       out['bursar-budget-limit-usd'] = formatUsd(binding.rule.amount as Nanos)
     }
   }
@@ -28,15 +34,14 @@ export function budgetHeaders(views: readonly AccountView[], snapshot: Snapshot)
     out['bursar-quota'] =
       `"${safe(quota.rule.name)}";limit=${quota.rule.amount};used=${used};window=${window}`
   }
-  const warning = views.map(warningOf).find((text) => text !== null)
-  if (warning !== undefined && warning !== null) out['bursar-warning'] = warning
+  const warned = views.find(({ state }) => state !== 'ok')
+  if (warned !== undefined) out['bursar-warning'] = warningOf(warned)
   return out
 }
 
-function warningOf(view: AccountView): string | null {
-  if (view.state === 'ok') return null
+function warningOf(view: AccountView): string {
   return (
-    `${view.usedPercent} % of "${safe(view.rule.name)}" used, resets ` +
+    `${usedPercent(view)} % of "${safe(view.rule.name)}" used, resets ` +
     toIso(view.account.period.end)
   )
 }
@@ -49,7 +54,7 @@ export function safe(text: string): string {
     .slice(0, 128)
 }
 
-const sentOn = new Set([
+const sentOn = [
   'accept',
   'anthropic-beta',
   'anthropic-version',
@@ -59,7 +64,7 @@ const sentOn = new Set([
   'x-goog-api-client',
   'traceparent',
   'tracestate',
-])
+]
 
 /** Headers for the provider: an allow-list, our credential, and nothing about who asked. */
 export function upstreamHeaders(
@@ -77,20 +82,27 @@ export function upstreamHeaders(
     // Compressed answers would have to be unpacked to be metered, and a small one can be a bomb.
     'accept-encoding': 'identity',
   }
-  for (const [name, values] of Object.entries(headers)) {
-    const [value] = values
-    if (value === undefined || !sentOn.has(name)) continue
+  for (const name of sentOn) {
+    const value = headers[name]?.[0]
+    if (value === undefined) continue
     if (/^[\x20-\x7e]*$/.test(value) && value.length <= 8192) out[name] = value
   }
-  if (provider.kind === 'simulator' || isLoopback(provider.baseUrl)) {
-    const [directive] = headers['bursar-sim'] ?? []
-    if (directive !== undefined) out['bursar-sim'] = directive
-  }
+  const directive = headers['bursar-sim']?.[0]
+  if (directive !== undefined && takesDirectives(provider)) out['bursar-sim'] = directive
   if (options.dialect === 'openai' || provider.kind === 'simulator') {
     out['x-client-request-id'] = options.attemptId
   }
   credential(out, provider, options.dialect)
   return out
+}
+
+function takesDirectives({ kind, baseUrl }: ProviderTarget): boolean {
+  return kind === 'simulator' || isLoopback(baseUrl)
+}
+
+export function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url)
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
 function credential(out: Out, provider: ProviderTarget, dialect: string): void {
@@ -103,19 +115,17 @@ function credential(out: Out, provider: ProviderTarget, dialect: string): void {
   else out.authorization = `Bearer ${secret}`
 }
 
-export function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url)
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
-}
-
 const comeBack =
   /^(content-type|date|request-id|x-request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.*|openai-.*|anthropic-.*|x-goog-.*|x-envoy-.*|cf-ray)$/
 
 /** What of the provider's headers the caller gets. Cookies and hop-by-hop headers are not. */
 export function answerHeaders(headers: Readonly<Record<string, string>>): Out {
   const out: Out = {}
-  for (const [name, value] of Object.entries(headers).slice(0, 64)) {
-    if (comeBack.test(name)) out[name] = value
+  let seen = 0
+  for (const name in headers) {
+    if (seen++ >= 64) break
+    const value = headers[name]
+    if (value !== undefined && comeBack.test(name)) out[name] = value
   }
   return out
 }

@@ -3,7 +3,7 @@ import type { Account, AccountKey } from '#core/account.ts'
 import type { LimitUnit } from '#core/budget.ts'
 import type { EntryLine, Facts, Hold, HoldLine, LedgerEntry } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
-import type { Recent, Throttle } from '#core/pace.ts'
+import { noneRecent, type Recent, type Throttle } from '#core/pace.ts'
 import type { Attribution } from '#core/scope.ts'
 import { instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
@@ -40,12 +40,19 @@ export function accountFromRow(row: AccountRow): Account {
     pending: row.pending,
     fired: row.fired === '' ? [] : row.fired.split(','),
     throttle: row.throttle === null ? null : (JSON.parse(row.throttle) as Throttle),
-    recent: row.recent === '' ? [] : (JSON.parse(row.recent) as Recent),
+    recent: recentFromText(row.recent),
   }
 }
 
-export function textFromRecent(recent: Recent): string {
-  return recent.length === 0 ? '' : JSON.stringify(recent)
+/** `[[minute, admitted], ...]`, oldest first. */
+export function textFromRecent({ earlier, newest }: Recent): string {
+  return newest[1] === 0 ? '' : JSON.stringify([...earlier, newest])
+}
+
+function recentFromText(text: string): Recent {
+  if (text === '') return noneRecent
+  const all = JSON.parse(text) as Recent['earlier']
+  return { earlier: all.slice(0, -1), newest: all.at(-1) ?? noneRecent.newest }
 }
 
 export interface HoldRow {
@@ -92,12 +99,12 @@ export function holdFromRow(row: HoldRow, numbers: Numbers): Hold {
 
 /** `number:unit:amount:posted` a line, comma-separated; posted is empty while pending. */
 export function textFromLines(lines: readonly HoldLine[], numbers: Numbers): string {
-  return lines
-    .map(
-      ({ account, unit, amount, posted }) =>
-        `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`,
-    )
-    .join(',')
+  let text = ''
+  for (const { account, unit, amount, posted } of lines) {
+    if (text !== '') text += ','
+    text += `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`
+  }
+  return text
 }
 
 function linesFromText(text: string, numbers: Numbers): readonly HoldLine[] {
@@ -140,9 +147,12 @@ export function entryFromRow(row: EntryRow, numbers: Numbers): LedgerEntry & { s
 
 /** `number:posted:pending` a line. */
 export function textFromEntryLines(lines: readonly EntryLine[], numbers: Numbers): string {
-  return lines
-    .map(({ account, posted, pending }) => `${numbers.numberOf(account)}:${posted}:${pending}`)
-    .join(',')
+  let text = ''
+  for (const { account, posted, pending } of lines) {
+    if (text !== '') text += ','
+    text += `${numbers.numberOf(account)}:${posted}:${pending}`
+  }
+  return text
 }
 
 function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {

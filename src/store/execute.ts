@@ -18,6 +18,11 @@ export interface Rows {
   account(key: AccountKey): Account | null
   saveAccount(account: Account): void
   hold(id: HoldId): Hold | null
+  /**
+   * The hold of this id where it may exist already. A store may answer null unseen for an id that
+   * it would refuse to write twice.
+   */
+  holdBefore(id: HoldId): Hold | null
   addHold(hold: Hold): void
   updateHold(hold: Hold): void
   addEntry(entry: LedgerEntry): void
@@ -29,7 +34,7 @@ export interface Rows {
 }
 
 export function execute(rows: Rows, command: Command, now: Instant, rules: Rules): Outcome {
-  const hold = rows.hold(command.hold)
+  const hold = command.kind === 'hold' ? rows.holdBefore(command.hold) : rows.hold(command.hold)
   const accounts = new Map<AccountKey, Account>()
   const budgets = new Set<BudgetId>()
   for (const key of accountsOf(command, hold, now)) {

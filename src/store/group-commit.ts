@@ -6,7 +6,8 @@
 import { StoreUnavailable } from '#ports/store.ts'
 
 export interface Transaction {
-  begin(): void
+  /** `again`: what follows came to nothing once. */
+  begin(again: boolean): void
   /** Calls back once what was done since `begin` is durable, or will never be. */
   commit(done: (failure: Error | null) => void): void
   /** Never throws: the connection may be what is broken. */
@@ -68,13 +69,9 @@ export class GroupCommit {
   #commitNext(): void {
     const jobs = this.#take()
     this.#committing = true
-    this.#attempt(jobs, (failure) => {
-      if (failure === null) return this.#done()
-      if (jobs.length === 1) {
-        reject(jobs, failure)
-        return this.#done()
-      }
-      this.#oneByOne(jobs, 0)
+    this.#attempt(jobs, false, (failure) => {
+      if (failure === null) this.#done()
+      else this.#oneByOne(jobs, 0)
     })
   }
 
@@ -84,11 +81,11 @@ export class GroupCommit {
     return this.#queue.splice(0, together)
   }
 
-  /** One of them may be what broke the transaction: alone, it takes no neighbour down with it. */
+  /** Again, each alone: one may be what broke the transaction, and takes no neighbour with it. */
   #oneByOne(jobs: readonly Job[], at: number): void {
     const job = jobs[at]
     if (job === undefined) return this.#done()
-    this.#attempt([job], (failure) => {
+    this.#attempt([job], true, (failure) => {
       if (failure !== null) reject([job], failure)
       this.#oneByOne(jobs, at + 1)
     })
@@ -102,7 +99,11 @@ export class GroupCommit {
   }
 
   /** Commits all of them or none, then tells them; `then` hears the failure, if there was one. */
-  #attempt(jobs: readonly Job[], then: (failure: StoreUnavailable | null) => void): void {
+  #attempt(
+    jobs: readonly Job[],
+    again: boolean,
+    then: (failure: StoreUnavailable | null) => void,
+  ): void {
     const values: unknown[] = []
     const failed = (error: unknown): void => {
       this.#transaction.rollback()
@@ -110,7 +111,7 @@ export class GroupCommit {
       then(new StoreUnavailable(reason, { cause: error }))
     }
     try {
-      this.#transaction.begin()
+      this.#transaction.begin(again)
       for (const { work } of jobs) values.push(work())
     } catch (error) {
       return failed(error)

@@ -28,6 +28,7 @@ export class MemoryStore implements Store {
     account: (key) => this.#accounts.get(key) ?? null,
     saveAccount: (account) => void this.#accounts.set(account.key, account),
     hold: (id) => this.#holds.get(id) ?? null,
+    holdBefore: (id) => this.#holds.get(id) ?? null,
     addHold: (hold) => void this.#holds.set(hold.id, hold),
     updateHold: (hold) => void this.#holds.set(hold.id, hold),
     addEntry: (entry) => void this.#entries.push(entry),

@@ -45,6 +45,7 @@ export class SqliteRows implements Rows, Numbers {
   #overrides: Override[] | null = null
   #known: ReadonlyMap<string, string> | null = null
   #nextNo: bigint | null = null
+  #again = false
   // Of the open batch: written accounts (many calls share one) and changed holds.
   #batch: Batch = []
   readonly #changed = new Set<Kept>()
@@ -62,8 +63,12 @@ export class SqliteRows implements Rows, Numbers {
     this.#hold = prepare('select * from hold where id = ?')
   }
 
-  /** Everything before this is committed, so what memory has no room for may be dropped. */
-  begin(): Batch {
+  /**
+   * Everything before this is committed, so what memory has no room for may be dropped. `again`:
+   * the batch came to nothing once.
+   */
+  begin(again: boolean): Batch {
+    this.#again = again
     if (this.#accounts.size > accountsKept) {
       this.#accounts.clear()
       this.#keys.clear()
@@ -143,6 +148,14 @@ export class SqliteRows implements Rows, Numbers {
     if (kept !== undefined) return kept
     const row = this.#hold.get(id)
     return row === undefined ? null : holdFromRow(row as unknown as HoldRow, this)
+  }
+
+  /**
+   * Ids of new holds are new: looking each up on disk would cost as much as writing it. One that is
+   * there all the same breaks its batch, and is looked up when that is tried again.
+   */
+  holdBefore(id: HoldId): Hold | null {
+    return this.#again ? this.hold(id) : (this.#touched.get(id) ?? this.#pending.get(id) ?? null)
   }
 
   addHold(hold: Hold): void {

@@ -62,8 +62,8 @@ export class SqliteStore implements Store {
       : new WriterThread(path)
     this.#commits = new GroupCommit(
       {
-        begin: () => {
-          this.#batch = this.#rows.begin()
+        begin: (again) => {
+          this.#batch = this.#rows.begin(again)
         },
         commit: (done) => this.#writer.write(this.#rows.finish(), done),
         rollback: () => this.#rows.forget(),

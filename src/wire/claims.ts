@@ -23,19 +23,19 @@ export interface HeaderClaims {
 
 type Headers = Readonly<Record<string, readonly string[]>>
 
-const ours: Readonly<Record<string, ClaimName>> = {
-  'bursar-agent': 'agent',
-  'bursar-environment': 'environment',
-  'bursar-tenant': 'tenant',
-  'bursar-user': 'user',
-  'bursar-conversation': 'conversation',
-  'bursar-run': 'run',
-  'bursar-run-id': 'run',
-  'bursar-parent-run': 'parentRun',
-  'bursar-parent-run-id': 'parentRun',
-  'bursar-outcome': 'outcome',
-  'bursar-outcome-id': 'outcome',
-}
+const ours: readonly (readonly [header: string, claim: ClaimName])[] = [
+  ['bursar-agent', 'agent'],
+  ['bursar-environment', 'environment'],
+  ['bursar-tenant', 'tenant'],
+  ['bursar-user', 'user'],
+  ['bursar-conversation', 'conversation'],
+  ['bursar-run', 'run'],
+  ['bursar-run-id', 'run'],
+  ['bursar-parent-run', 'parentRun'],
+  ['bursar-parent-run-id', 'parentRun'],
+  ['bursar-outcome', 'outcome'],
+  ['bursar-outcome-id', 'outcome'],
+]
 
 /** First that is present wins. */
 const aliases: readonly (readonly [header: string, claim: ClaimName])[] = [
@@ -54,7 +54,7 @@ const tagsMax = 32
 
 export function readHeaderClaims(headers: Headers): Result<HeaderClaims, WireProblem> {
   const explicit: Partial<Record<ClaimName, string>> = {}
-  for (const [name, claim] of Object.entries(ours)) {
+  for (const [name, claim] of ours) {
     const values = headers[name]
     if (values === undefined) continue
     const [value = ''] = values
@@ -66,7 +66,7 @@ export function readHeaderClaims(headers: Headers): Result<HeaderClaims, WirePro
     }
     explicit[claim] = value
   }
-  const tags = readTags(headers['bursar-tags'] ?? [])
+  const tags = readTags(headers['bursar-tags'] ?? noValues)
   if (!tags.ok) return tags
   // Ours last: what was written for us wins over what another gateway would have read.
   return succeeded({
@@ -84,7 +84,12 @@ function problem(name: string, what: string): WireProblem {
   return { code: 'invalid_request', param: name, message: `Header ${name} ${what}.` }
 }
 
-function readTags(values: readonly string[]): Result<Record<string, string>, WireProblem> {
+const noValues: readonly string[] = []
+
+function readTags(
+  values: readonly string[],
+): Result<Readonly<Record<string, string>>, WireProblem> {
+  if (values.length === 0) return succeeded({})
   const name = 'bursar-tags'
   if (values.length > 1) return failed(problem(name, 'is sent twice'))
   const [text = ''] = values
@@ -112,11 +117,17 @@ function hintsOf(headers: Headers): Claims {
   const hint = (claim: ClaimName, value: string | undefined): void => {
     if (value !== undefined && isValue(value)) hints[claim] ??= value
   }
-  const baggage = baggageOf(headers.baggage?.[0] ?? '')
-  hint('agent', baggage.get('gen_ai.agent.name') ?? baggage.get('agent'))
-  const codex = objectOf(headers['x-codex-turn-metadata']?.[0])
-  hint('agent', codex.agent_name)
-  hint('run', codex.root_turn_id)
+  const carried = headers.baggage?.[0]
+  if (carried !== undefined) {
+    const baggage = baggageOf(carried)
+    hint('agent', baggage.get('gen_ai.agent.name') ?? baggage.get('agent'))
+  }
+  const turn = headers['x-codex-turn-metadata']?.[0]
+  if (turn !== undefined) {
+    const codex = objectOf(turn)
+    hint('agent', codex.agent_name)
+    hint('run', codex.root_turn_id)
+  }
   for (const [header, claim] of aliases) hint(claim, headers[header]?.[0])
   return hints
 }
@@ -132,16 +143,21 @@ const heliconeProperty = 'helicone-property-'
 
 /** Tags in other gateways' headers, so that moving here is a change of base URL only. */
 function foreignTags(headers: Headers): Readonly<Record<string, string>> {
-  const pairs: (readonly [string, string])[] = metadataHeaders.flatMap((name) =>
-    Object.entries(objectOf(headers[name]?.[0])),
-  )
-  for (const [name, [value = '']] of Object.entries(headers)) {
-    if (name.startsWith(heliconeProperty)) pairs.push([name.slice(heliconeProperty.length), value])
+  const pairs: (readonly [string, string])[] = []
+  for (const name of metadataHeaders) {
+    const text = headers[name]?.[0]
+    if (text !== undefined) pairs.push(...Object.entries(objectOf(text)))
   }
-  for (const tag of (headers['x-litellm-tags']?.[0] ?? '').split(',')) {
+  for (const name in headers) {
+    if (!name.startsWith(heliconeProperty)) continue
+    pairs.push([name.slice(heliconeProperty.length), headers[name]?.[0] ?? ''])
+  }
+  const litellm = headers['x-litellm-tags']?.[0]
+  for (const tag of litellm === undefined ? [] : litellm.split(',')) {
     const [key = '', ...rest] = tag.split(/[=:]/)
     pairs.push([key.trim(), rest.join(':').trim() || 'true'])
   }
+  if (pairs.length === 0) return {}
   const usable = pairs.filter(([key, value]) => isValue(key) && isValue(value))
   return Object.fromEntries(usable.slice(0, tagsMax))
 }
