@@ -21,7 +21,12 @@ export interface Charge {
 }
 
 export interface ChargeProblem {
-  readonly kind: 'unknown_tier' | 'unknown_geo' | 'unpriced_meter' | 'unpriced_model'
+  readonly kind:
+    | 'unknown_tier'
+    | 'unknown_geo'
+    | 'unpriced_meter'
+    | 'unpriced_model'
+    | 'beyond_belief'
   readonly message: string
 }
 
@@ -39,6 +44,9 @@ export const feeMeters: ReadonlySet<Meter> = new Set<Meter>([
   'grounded_prompt',
   'grounding_query',
 ])
+
+/** Ten million dollars: beyond it a count is wrong, and the ledger must be able to add it up. */
+const costMax = 10_000_000n * 1_000_000_000_000n
 
 /**
  * Prices a report. The whole request moves to the band its prompt, cached tokens included, exceeds.
@@ -68,6 +76,9 @@ export function charge(
     lines.push(...priced.value)
   }
   const picos = lines.reduce((sum, line) => sum + picosOf(line), 0n)
+  if (picos > costMax) {
+    return failed({ kind: 'beyond_belief', message: 'no call costs this much' })
+  }
   return succeeded({ lines, cost: roundPicosUp(picos) })
 }
 
@@ -141,12 +152,13 @@ export function multiplierOf(
   row: PriceRow,
   { tier, geo }: ChargeContext,
 ): Result<Ratio, ChargeProblem> {
-  const byTier = row.tiers[tier as Tier]
+  // Both are the provider's words: `constructor` must not find what every object inherits.
+  const byTier = Object.hasOwn(row.tiers, tier) ? row.tiers[tier as Tier] : undefined
   if (byTier === undefined) {
     return failed({ kind: 'unknown_tier', message: `${row.model} has no price for tier "${tier}"` })
   }
   // A place without a surcharge costs the list price; only places that cost more are listed.
-  const byGeo = geo === null ? one : (row.geos[geo] ?? one)
+  const byGeo = geo !== null && Object.hasOwn(row.geos, geo) ? (row.geos[geo] ?? one) : one
   return succeeded({
     numerator: byTier.numerator * byGeo.numerator,
     denominator: byTier.denominator * byGeo.denominator,

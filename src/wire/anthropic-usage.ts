@@ -139,9 +139,15 @@ export function meterMessages(): StreamMeter {
   }
 }
 
+const usageNamesMax = 64
+
 function merged(before: Record<string, unknown>, now: Reported | null): Record<string, unknown> {
   const said = Object.entries(now ?? {}).filter(
     ([, value]) => value !== null && value !== undefined,
   )
-  return { ...before, ...Object.fromEntries(said) }
+  // New names in every event would grow it without end; the real ones are a dozen.
+  const room = usageNamesMax - Object.keys(before).length
+  const kept = said.filter(([name]) => Object.hasOwn(before, name))
+  const added = said.filter(([name]) => !Object.hasOwn(before, name)).slice(0, Math.max(0, room))
+  return { ...before, ...Object.fromEntries([...kept, ...added]) }
 }

@@ -136,9 +136,14 @@ export function textBytesOf(value: Json): number {
   return bytes
 }
 
+/** A hundred times the largest context window: beyond it a number counts nothing that happened. */
+const tallyMax = 1_000_000_000
+
 /** A count as a provider reports it; null where it is not one. */
 export function tally(value: unknown): number | null {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= tallyMax
+    ? value
+    : null
 }
 
 /** A part that may be left out; null where it is, and where what stands there is no count. */
@@ -166,5 +171,19 @@ export function parseAnswer(bytes: Uint8Array): unknown {
   }
 }
 
+const saidMax = 256
+
+/** A name that a provider gave. It is logged and kept, so its length is bounded. */
 export const stringOr = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' ? value : null
+  typeof value === 'string' && value !== '' ? value.slice(0, saidMax) : null
+
+const odditiesMax = 16
+
+/** What did not add up, over the events of a stream: the first few say it all. */
+export function withOddities(
+  before: readonly string[],
+  more: readonly string[],
+): readonly string[] {
+  if (more.length === 0 || before.length >= odditiesMax) return before
+  return [...before, ...more].slice(0, odditiesMax)
+}

@@ -118,7 +118,7 @@ function searches(answer: Reported): Partial<Record<Meter, number>> {
   const queries = new Set(
     candidates.flatMap((one) => {
       const asked = reported(reported(one)?.groundingMetadata)?.webSearchQueries
-      return Array.isArray(asked) ? asked.map(String) : []
+      return Array.isArray(asked) ? asked.map((query) => stringOr(query) ?? '') : []
     }),
   )
   if (queries.size === 0) return {}
@@ -134,7 +134,10 @@ function mergedChunk(
 ): Record<string, unknown> {
   const usage = reported(chunk.usageMetadata)
   const counts = usage !== null && (tally(usage.totalTokenCount) ?? 0) > 0
-  const grounded = JSON.stringify(chunk.candidates ?? null).includes('webSearchQueries')
+  const candidates = Array.isArray(chunk.candidates) ? chunk.candidates : []
+  const grounded = candidates.some(
+    (one) => reported(reported(one)?.groundingMetadata)?.webSearchQueries !== undefined,
+  )
   return {
     ...before,
     modelVersion: chunk.modelVersion ?? before?.modelVersion,

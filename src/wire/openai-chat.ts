@@ -27,6 +27,7 @@ import {
   textBytesOf,
   textOr,
   unbounded,
+  withOddities,
 } from './fields.ts'
 import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
@@ -240,7 +241,7 @@ export function meterChat(call: ParsedCall): StreamMeter {
             ...report,
             model: report.model ?? found.model,
             responseId: found.responseId,
-            oddities: [...report.oddities, ...found.oddities],
+            oddities: withOddities(report.oddities, found.oddities),
           }
         : { ...found, model: found.model ?? report.model, tier: found.tier ?? report.tier }
     const isExtra =

@@ -22,6 +22,7 @@ import {
   readModel,
   readStream,
   reported,
+  stringOr,
   tagsOf,
   textBytesOf,
   textOr,
@@ -269,7 +270,7 @@ export function meterResponses(): StreamMeter {
   const look = (event: Uint8Array): void => {
     if (!finals.some((name) => mentions(event, name))) return
     const said = reported(parseAnswer(Buffer.from(readEvent(event).data)))
-    if (said === null || !finals.includes(String(said.type))) return
+    if (said === null || !finals.includes(stringOr(said.type) ?? '')) return
     report = openaiReport(reported(said.response), 'responses')
     finished = true
   }

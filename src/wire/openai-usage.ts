@@ -42,7 +42,7 @@ function servedTier(value: unknown): string | null {
     case 'fast':
       return 'priority'
     default:
-      return String(value)
+      return stringOr(value) ?? 'unknown'
   }
 }
 
@@ -118,7 +118,7 @@ export function toolCounts(output: unknown): Partial<Record<Meter, number>> {
     const action = reported(item.action)?.type ?? 'search'
     if (item.type === 'web_search_call' && action === 'search') searches += 1
     if (item.type === 'file_search_call') files += 1
-    if (item.type === 'code_interpreter_call') containers.add(String(item.container_id ?? ''))
+    if (item.type === 'code_interpreter_call') containers.add(stringOr(item.container_id) ?? '')
   }
   return { web_search: searches, file_search: files, code_session: containers.size }
 }
