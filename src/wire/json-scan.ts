@@ -73,24 +73,39 @@ export function scanJson(
   if (text.charCodeAt(0) === 0xfeff) {
     return failed({ path: null, message: 'The body starts with a byte order mark.' })
   }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    const why = error instanceof Error ? error.message.slice(0, 80) : ''
-    return failed({ path: null, message: `The body is not valid JSON: ${why}` })
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return failed({ path: null, message: 'The body must be a JSON object.' })
-  }
   // One character a byte, so that offsets are the body's own.
   const latin =
     text.length === bytes.length
       ? text
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-  const walked = new Walker(latin, limits).walk()
+  // A bomb is told by its walls, before anything is built of it; what is small is built sooner
+  // than it is walked, and its faults are then told better.
+  const large = bytes.length > largeBytes
+  const first = large ? new Walker(latin, limits).walk() : null
+  if (first?.ok === false) return first
+  const parsed = parse(text)
+  if (!parsed.ok) return parsed
+  const walked = first ?? new Walker(latin, limits).walk()
   if (!walked.ok) return walked
-  return succeeded({ value: value as JsonObject, ...walked.value })
+  return succeeded({ value: parsed.value, ...walked.value })
+}
+
+const largeBytes = 64 * 1024
+
+function parse(text: string): Result<JsonObject, JsonProblem> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    // The engine's own words quote the text around the place, which may be anybody's prompt.
+    const said = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined
+    const where = said === undefined ? '' : ` at character ${said}`
+    return failed({ path: null, message: `The body is not valid JSON${where}.` })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return failed({ path: null, message: 'The body must be a JSON object.' })
+  }
+  return succeeded(value as JsonObject)
 }
 
 /** Members of the body, and of objects directly in it: what the gateway itself reads. */
@@ -99,8 +114,9 @@ const quote = 0x22
 const backslash = 0x5c
 
 /**
- * Walks text that `JSON.parse` has accepted, so it only looks for what that lets pass: duplicate
- * keys, depth, size, numbers that do not survive. No recursion: depth is the caller's to choose.
+ * Looks only for what `JSON.parse` lets pass: duplicate keys, depth, size, numbers that do not
+ * survive. What that refuses is refused by it, so of such text this only has to come to an end. No
+ * recursion: depth is the caller's to choose.
  */
 class Walker {
   readonly #text: string
@@ -221,7 +237,7 @@ class Walker {
 
   #scalar(): JsonProblem | null {
     const start = this.#i
-    let end = start
+    let end = start + 1
     while (end < this.#text.length && !isDelimiter(this.#text.charCodeAt(end))) end += 1
     this.#i = end
     const problem = this.#value(start) ?? this.#number(start, end)
@@ -275,8 +291,13 @@ class Walker {
 
 /** A name with escapes, in the same one-character-a-byte form as names without. */
 function unescaped(raw: string): string {
-  const text: unknown = JSON.parse(`"${Buffer.from(raw, 'latin1').toString()}"`)
-  return Buffer.from(String(text)).toString('latin1')
+  try {
+    const text: unknown = JSON.parse(`"${Buffer.from(raw, 'latin1').toString()}"`)
+    return Buffer.from(String(text)).toString('latin1')
+  } catch {
+    // No JSON at all: `JSON.parse` will say so.
+    return raw
+  }
 }
 
 function isDelimiter(byte: number): boolean {
