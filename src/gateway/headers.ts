@@ -115,6 +115,8 @@ function credential(out: Out, provider: ProviderTarget, dialect: string): void {
   else out.authorization = `Bearer ${secret}`
 }
 
+const plainText = /^[\x20-\x7e]{0,1024}$/
+
 const comeBack =
   /^(content-type|date|request-id|x-request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.*|openai-.*|anthropic-.*|x-goog-.*|x-envoy-.*|cf-ray)$/
 
@@ -125,7 +127,9 @@ export function answerHeaders(headers: Readonly<Record<string, string>>): Out {
   for (const name in headers) {
     if (seen++ >= 64) break
     const value = headers[name]
-    if (value !== undefined && comeBack.test(name)) out[name] = value
+    if (value === undefined || !comeBack.test(name)) continue
+    // Node refuses to write anything else, and a call must not fail over what a provider adds.
+    if (plainText.test(value)) out[name] = value
   }
   return out
 }

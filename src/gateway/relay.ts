@@ -41,11 +41,14 @@ export function relayError(underway: Underway, status: number, headers: Headers)
     const passOn = (): void => {
       const { client } = serving
       if (client.gone) return
-      const body = withoutSecret(Buffer.concat(chunks), target.provider.credential?.reveal())
-      // A redirect is not followed: our credential would follow it.
-      const shown = status >= 300 && status < 400 ? 502 : status
+      const secret = target.provider.credential?.reveal()
+      const plain = plainBody(chunks, headers, errorBytesMax) ?? new Uint8Array(0)
+      const body = withoutSecret(Buffer.from(plain), secret)
+      // A redirect is not followed: our credential would follow it. Beyond 599 no status means
+      // anything.
+      const shown = status < 400 || status > 599 ? 502 : status
       client.start(shown, {
-        ...servedHeaders(underway, outcome, headers),
+        ...servedHeaders(underway, outcome, headersWithout(headers, secret)),
         'bursar-origin': 'upstream',
         'content-length': String(body.byteLength),
       })
@@ -58,8 +61,8 @@ export function relayError(underway: Underway, status: number, headers: Headers)
   }
   return {
     data: (chunk) => {
-      if (length + chunk.byteLength > errorBytesMax) return
       length += chunk.byteLength
+      if (length > errorBytesMax) return underway.exchange?.abort()
       chunks.push(chunk)
     },
     ended: close,
@@ -71,6 +74,11 @@ export function relayError(underway: Underway, status: number, headers: Headers)
 function withoutSecret(body: Buffer, secret: string | undefined): Buffer {
   if (secret === undefined || secret.length < 8 || !body.includes(secret)) return body
   return Buffer.from(body.toString('utf8').replaceAll(secret, '[redacted]'))
+}
+
+function headersWithout(headers: Headers, secret: string | undefined): Headers {
+  if (secret === undefined) return headers
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => !value.includes(secret)))
 }
 
 /** Read whole, settled, then answered: the headers say what it did cost. */
@@ -133,7 +141,7 @@ function plainBody(
   const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
   const encoding = headers['content-encoding'] ?? 'identity'
   if (encoding === 'identity') return body
-  const unpack = unpackers[encoding]
+  const unpack = unpackers.get(encoding.toLowerCase())
   if (unpack === undefined) return null
   try {
     return unpack(body, { maxOutputLength: bytesMax })
@@ -142,9 +150,13 @@ function plainBody(
   }
 }
 
-const unpackers: Readonly<
-  Record<string, (body: Uint8Array, options: { maxOutputLength: number }) => Buffer>
-> = { gzip: gunzipSync, deflate: inflateSync, br: brotliDecompressSync }
+type Unpack = (body: Uint8Array, options: { maxOutputLength: number }) => Buffer
+// A map, not an object: an encoding called `toString` must not find what every object inherits.
+const unpackers: ReadonlyMap<string, Unpack> = new Map<string, Unpack>([
+  ['gzip', gunzipSync],
+  ['deflate', inflateSync],
+  ['br', brotliDecompressSync],
+])
 
 /** Passed on as it comes. The hold pays for all of it, so it is never cut for money. */
 export function relayStream(underway: Underway, status: number, headers: Headers): Relay {
