@@ -54,6 +54,8 @@ export class UndiciUpstream implements Upstream {
   }
 }
 
+const hintsMax = 10
+
 class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
   readonly #listener: UpstreamListener
   readonly #deadline: NodeJS.Timeout
@@ -61,6 +63,7 @@ class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
   #aborting: UpstreamFailure['reason'] | null = null
   #paused = false
   #done = false
+  #hints = 0
 
   constructor(request: UpstreamRequest, listener: UpstreamListener) {
     this.#listener = listener
@@ -91,8 +94,12 @@ class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    // Early hints and 100-continue are not the answer.
-    if (status < 200) return
+    // Early hints and 100-continue are not the answer, and a flood of them is none either.
+    if (status < 200) {
+      this.#hints += 1
+      if (this.#hints > hintsMax) controller.abort(new Error('too many informational answers'))
+      return
+    }
     const flat: Record<string, string> = {}
     for (const [name, value] of Object.entries(headers)) {
       if (value !== undefined) flat[name] = Array.isArray(value) ? (value[0] ?? '') : value
