@@ -52,9 +52,9 @@ export function attempt(
         relay = relayFor(underway, status, headers)
       },
       data: (chunk) => relay?.data(chunk),
-      ended: () => watch(deps, relay?.ended()),
+      ended: () => watch(underway, relay?.ended()),
       failed: (failure) =>
-        watch(deps, relay === null ? failedEarly(underway, failure) : relay.failed(failure)),
+        watch(underway, relay === null ? failedEarly(underway, failure) : relay.failed(failure)),
     })
     client.onGone(() => {
       if (over) return
@@ -97,11 +97,16 @@ function placeOf(provider: ProviderTarget): { origin: string; basePath: string }
   return place
 }
 
-/** An ending that throws is a bug; it is told, and the hold stays until it expires as presumed. */
-function watch(deps: GatewayDeps, ending: Promise<void> | undefined): void {
+/**
+ * An ending that throws is a bug; it is told, and a hold it left stays until it expires as
+ * presumed. The caller is not left waiting for the rest.
+ */
+function watch({ desk, serving, finish }: Underway, ending: Promise<void> | undefined): void {
   ending?.catch((error: unknown) => {
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    deps.observe({ kind: 'unexpected', where: 'ending a call', reason })
+    desk.deps.observe({ kind: 'unexpected', where: 'ending a call', reason })
+    serving.client.destroy()
+    finish({ kind: 'answered' })
   })
 }
 
