@@ -12,7 +12,7 @@ import { type Instant, instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
 import { handleData, type Traffic } from '#gateway/http.ts'
-import { listen } from '#gateway/listener.ts'
+import { type ConnectionLimits, listen } from '#gateway/listener.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
@@ -42,6 +42,7 @@ export interface BursarOptions {
   readonly secretKey: string | undefined
   readonly logLevel: LogLevel
   readonly limits?: Partial<GatewayLimits>
+  readonly connections?: Partial<ConnectionLimits>
 }
 
 export interface Bursar {
@@ -84,8 +85,9 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const parts = { config, store, observe, pepper, adminToken, keys, traffic, metrics: text }
   const handle = doorman(desk, traffic, controlDeps(parts))
   const jobs = startJobs(config, store, observe)
-  const listener = await listen({ host: options.host, port: options.port, handle })
-  const shownHost = options.host.includes(':') ? `[${options.host}]` : options.host
+  const { host, port, connections = {} } = options
+  const listener = await listen({ host, port, handle, limits: connections })
+  const shownHost = host.includes(':') ? `[${host}]` : host
   const url = `http://${shownHost}:${listener.port}`
   observe({ kind: 'started', url, store: store.kind })
   return {

@@ -31,6 +31,8 @@ export interface GatewayLimits {
   /** Calls whose caller hung up, still read for their usage: how many, and how long. */
   readonly drainsMax: number
   readonly drainMs: number
+  /** A caller that takes none of its answer for so long is taken for one that hung up. */
+  readonly stalledMs: number
   /** Calls waiting for room or pace. */
   readonly waitersMax: number
   /** Tries in all, over providers and their retries. */
@@ -46,6 +48,7 @@ export const usualLimits: GatewayLimits = {
   holdMs: 21 * 60_000 + 60_000,
   drainsMax: 256,
   drainMs: 60_000,
+  stalledMs: 60_000,
   waitersMax: 1000,
   attemptsMax: 3,
   commitMs: 2000,

@@ -3,10 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Refusal, RefusalCode } from '#core/refusal.ts'
 import type { Client, ClientRequest } from '#ports/client.ts'
 import { isCodex } from '#wire/claims.ts'
-import type { DialectName } from '#wire/dialect.ts'
+import type { DialectName, Endpoint } from '#wire/dialect.ts'
 import { dialectOf } from '#wire/dialects.ts'
 import { matchEndpoint } from '#wire/routes.ts'
 import { answerBudget, answerModels } from './about.ts'
+import { credentialOf, type IdentityProblem, usableKey } from './identify.ts'
 import { plainRefusal } from './refusals.ts'
 import { type Desk, newCallId, refuse, serveCall } from './serve.ts'
 
@@ -18,6 +19,30 @@ export interface Traffic {
 
 /** Two readers of a request could each take another of these for the one that counts. */
 const single = ['host', 'content-type', 'content-encoding', 'content-length', 'idempotency-key']
+const idempotencyKeyMax = 255
+
+/** What makes a request ambiguous before a byte of its body is read, or null. */
+function ambiguityOf(request: IncomingMessage, headers: ClientRequest['headers']): string | null {
+  const twice = single.find((name) => (headers[name]?.length ?? 0) > 1)
+  if (twice !== undefined) return `Header ${twice} is sent twice.`
+  // HTTP/2 names it otherwise, and nothing here is decided by it: a hostile one is only refused.
+  const host = headers.host?.[0]
+  if (host !== undefined && !/^[\w.:[\]-]*$/.test(host)) return 'The host is not a host name.'
+  if (request.httpVersionMajor === 0 || request.httpVersion.startsWith('2.') !== isHttp2(request)) {
+    return `HTTP/${request.httpVersion} is not served here.`
+  }
+  const coding = headers['transfer-encoding']
+  const chunked = coding?.length === 1 && coding[0]?.toLowerCase() === 'chunked'
+  if (coding !== undefined && (!chunked || request.httpVersionMinor === 0)) {
+    return 'The only transfer encoding is chunked, in HTTP/1.1.'
+  }
+  const again = headers['idempotency-key']?.[0] ?? ''
+  return again.length > idempotencyKeyMax
+    ? `Header idempotency-key is longer than ${idempotencyKeyMax} characters.`
+    : null
+}
+
+const isHttp2 = (request: IncomingMessage): boolean => 'stream' in request
 
 /** Serves the data plane. Paths that are not its own are answered 404 and reach no provider. */
 export async function handleData(
@@ -29,10 +54,10 @@ export async function handleData(
   const headers = headersOf(request)
   const target = request.url ?? '/'
   const method = request.method ?? 'GET'
-  const client = clientOf(response)
+  const client = clientOf(response, desk.deps.limits.stalledMs)
   const matched = matchEndpoint(method, target)
-  const no = (code: RefusalCode, message: string, dialect: DialectName = 'openai'): void =>
-    refuse(desk.deps, dialectOf(dialect), client, refusal(desk, headers, code, message))
+  const no = (code: RefusalCode, message: string): void =>
+    refuse(desk.deps, dialectOf('openai'), client, refusal(desk, headers, code, message))
 
   switch (matched.kind) {
     case 'bad_target':
@@ -46,27 +71,51 @@ export async function handleData(
     case 'budget':
       return answerBudget(desk, headers, client)
     case 'endpoint':
-      break
+      return receiveCall(desk, traffic, { request, response, headers, client }, matched.endpoint)
   }
-  const { endpoint } = matched
-  if (traffic.stopping) return no('overloaded', 'Bursar is stopping.', endpoint.dialect)
-  const twice = single.find((name) => (headers[name]?.length ?? 0) > 1)
-  if (twice !== undefined) {
-    return no('invalid_request', `Header ${twice} is sent twice.`, endpoint.dialect)
+}
+
+interface Arrived {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly headers: ClientRequest['headers']
+  readonly client: Client
+}
+
+/** From the headers of a call to its whole body: what is ambiguous or too much is not read. */
+async function receiveCall(
+  desk: Desk,
+  traffic: Traffic,
+  { request, response, headers, client }: Arrived,
+  endpoint: Endpoint,
+): Promise<void> {
+  const { bodyBytesMax } = desk.deps.limits
+  const no = (code: RefusalCode, message: string): void =>
+    refuse(desk.deps, dialectOf(endpoint.dialect), client, refusal(desk, headers, code, message))
+  const noMore = (code: RefusalCode, message: string): void => {
+    // Where this request ends is in doubt or far off: its connection is not used again.
+    response.shouldKeepAlive = false
+    response.once('finish', () => request.destroy())
+    no(code, message)
   }
+
+  if (traffic.stopping) return no('overloaded', 'Bursar is stopping.')
+  const ambiguous = ambiguityOf(request, headers)
+  if (ambiguous !== null) return noMore('invalid_request', ambiguous)
   const encoding = headers['content-encoding']?.[0] ?? 'identity'
   const type = headers['content-type']?.[0] ?? ''
   if (encoding !== 'identity' || type.startsWith('multipart/')) {
     const message = 'Send the body as plain JSON, neither compressed nor multipart.'
-    return no('unsupported_encoding', message, endpoint.dialect)
+    return noMore('unsupported_encoding', message)
   }
-  const body = await readBody(request, desk.deps.limits.bodyBytesMax)
+  const stranger = strangerWithMuch(desk, headers)
+  if (stranger !== null) return noMore(stranger.code, stranger.message)
+  const body = await readBody(request, bodyBytesMax)
   if (body === 'gone') return
   if (body === 'too_large') {
-    const limit = `${desk.deps.limits.bodyBytesMax / 1024 / 1024} MiB`
-    response.once('finish', () => request.destroy())
-    return no('too_large', `The body is larger than ${limit}.`, endpoint.dialect)
+    return noMore('too_large', `The body is larger than ${bodyBytesMax / 1024 / 1024} MiB.`)
   }
+  const { method = 'GET', url: target = '/' } = request
   traffic.inFlight += 1
   try {
     await serveCall(desk, endpoint, { method, target, headers, body }, client)
@@ -74,10 +123,26 @@ export async function handleData(
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     desk.deps.observe({ kind: 'unexpected', where: 'serving a call', reason })
     if (response.headersSent) client.destroy()
-    else no('overloaded', 'Something unexpected happened in the gateway.', endpoint.dialect)
+    else no('overloaded', 'Something unexpected happened in the gateway.')
   } finally {
     traffic.inFlight -= 1
   }
+}
+
+/** More than this is read only from a caller we know: memory is not for strangers to fill. */
+const strangerBytesMax = 64 * 1024
+
+function strangerWithMuch(
+  { deps }: Desk,
+  headers: ClientRequest['headers'],
+): IdentityProblem | null {
+  const declared = headers['content-length']?.[0]
+  // A small body is read first and its caller looked up once, as every call's is.
+  if (declared !== undefined && Number(declared) <= strangerBytesMax) return null
+  const secret = credentialOf(headers)
+  if (!secret.ok) return secret.problem
+  const key = usableKey(deps.findKey(secret.value), deps.clock.now())
+  return key.ok ? null : key.problem
 }
 
 /** `/v1/models` is one path for all: the caller's own headers tell which of them it is. */
@@ -115,6 +180,7 @@ export function readBody(
   request: IncomingMessage,
   bytesMax: number,
 ): Promise<Uint8Array | 'too_large' | 'gone'> {
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) return Promise.resolve('too_large')
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let length = 0
@@ -134,12 +200,24 @@ export function readBody(
   })
 }
 
-export function clientOf(response: ServerResponse): Client {
+/** `stalledMs`: a reader that takes nothing for so long has hung up, whatever its socket says. */
+export function clientOf(response: ServerResponse, stalledMs: number): Client {
   let gone = false
+  let stalled: NodeJS.Timeout | null = null
   let complete = false
   const listeners: (() => void)[] = []
+  const watch = (): void => {
+    if (stalled !== null) return
+    stalled = setTimeout(() => response.destroy(), stalledMs)
+    response.once('drain', moved)
+  }
+  const moved = (): void => {
+    if (stalled !== null) clearTimeout(stalled)
+    stalled = null
+  }
   response.on('error', () => {})
   response.once('close', () => {
+    moved()
     gone = !complete && !response.writableFinished
     if (gone) for (const listener of listeners) listener()
   })
@@ -150,7 +228,11 @@ export function clientOf(response: ServerResponse): Client {
     start: (status, headers) => {
       if (!gone) response.writeHead(status, headers as Record<string, string>)
     },
-    write: (chunk) => gone || response.write(chunk),
+    write: (chunk) => {
+      if (gone || response.write(chunk)) return true
+      watch()
+      return false
+    },
     end: () => {
       complete = true
       response.end()

@@ -2,9 +2,21 @@
  * One port for HTTP/1.1 and HTTP/2 without TLS: some SDKs speak h2c with prior knowledge. The first
  * three bytes tell. Limits are set here and nowhere else; Node's own leave holes.
  */
-import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createHttp2 } from 'node:http2'
+import {
+  createServer as createHttp1,
+  type Server as Http1Server,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
+import {
+  constants,
+  createServer as createHttp2,
+  type Http2Server,
+  type ServerHttp2Session,
+} from 'node:http2'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+
+const http2Cancel = constants.NGHTTP2_CANCEL
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -12,7 +24,22 @@ export interface ListenOptions {
   readonly host: string
   readonly port: number
   readonly handle: RequestHandler
-  readonly connectionsMax?: number
+  readonly limits?: Partial<ConnectionLimits>
+}
+
+/** What a connection may take before it is answered or closed. Milliseconds and bytes. */
+export interface ConnectionLimits {
+  readonly headersMs: number
+  /** A whole request, its body too. */
+  readonly requestMs: number
+  readonly keepAliveMs: number
+  /** How often the limits above are looked at. */
+  readonly checkMs: number
+  readonly headerBytesMax: number
+  readonly headersMax: number
+  readonly connectionsMax: number
+  /** Requests at a time on one HTTP/2 connection. */
+  readonly streamsMax: number
 }
 
 export interface Listener {
@@ -22,29 +49,59 @@ export interface Listener {
   close(graceMs: number): Promise<void>
 }
 
-const limits = {
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  keepAliveTimeout: 65_000,
-  maxHeaderSize: 32 * 1024,
+export const usualConnections: ConnectionLimits = {
+  headersMs: 10_000,
+  requestMs: 60_000,
+  keepAliveMs: 65_000,
+  checkMs: 2000,
+  headerBytesMax: 32 * 1024,
+  headersMax: 200,
   connectionsMax: 12_000,
+  streamsMax: 100,
 }
 
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { handle } = options
+  const limits = { ...usualConnections, ...options.limits }
+  const http1 = http1Server(handle, limits)
+  const http2 = http2Server(handle, limits)
+  const sockets = new Set<Socket>()
+  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => sockets.delete(socket))
+    sniff(socket, limits.headersMs, (isHttp2) =>
+      (isHttp2 ? http2 : http1).emit('connection', socket),
+    )
+  })
+  server.maxConnections = limits.connectionsMax
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, () => resolve())
+  })
+  const { port } = server.address() as AddressInfo
+  return {
+    host: options.host,
+    port,
+    close: (graceMs) => closeGently(server, http1, sockets, graceMs),
+  }
+}
+
+function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Server {
   const http1 = createHttp1(
     {
-      maxHeaderSize: limits.maxHeaderSize,
-      headersTimeout: limits.headersTimeout,
-      requestTimeout: limits.requestTimeout,
-      keepAliveTimeout: limits.keepAliveTimeout,
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: limits.checkMs,
       noDelay: true,
       joinDuplicateHeaders: false,
       requireHostHeader: true,
     },
     handle,
   )
-  http1.maxHeadersCount = 200
+  http1.maxHeadersCount = limits.headersMax
   // It listens by our sniffer. Node sets up its time limits, and what `closeIdleConnections` needs,
   // when a server begins to listen.
   http1.emit('listening')
@@ -60,28 +117,45 @@ export async function listen(options: ListenOptions): Promise<Listener> {
           : '400 Bad Request'
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   })
-  const http2 = createHttp2({ maxHeaderListPairs: 200 }, (request, response) => {
-    // The compatibility API is the same but for types: streams, headers, write, end.
-    handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+  return http1
+}
+
+/** Node watches the clock for HTTP/1.1 only: here the limits are kept by hand. */
+function http2Server(handle: RequestHandler, limits: ConnectionLimits): Http2Server {
+  const http2 = createHttp2(
+    {
+      maxHeaderListPairs: limits.headersMax,
+      settings: {
+        maxConcurrentStreams: limits.streamsMax,
+        maxHeaderListSize: limits.headerBytesMax,
+      },
+    },
+    (request, response) => {
+      const late = setTimeout(() => request.stream.close(http2Cancel), limits.requestMs)
+      request.once('end', () => clearTimeout(late))
+      request.once('close', () => clearTimeout(late))
+      // The compatibility API is the same but for types: streams, headers, write, end.
+      handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+    },
+  )
+  http2.on('session', (session) => closeIdle(session, limits.keepAliveMs))
+  return http2
+}
+
+/** Ends a connection on which no request has been open for `idleMs`. */
+function closeIdle(session: ServerHttp2Session, idleMs: number): void {
+  let open = 0
+  const rest = (): NodeJS.Timeout => setTimeout(() => session.close(), idleMs)
+  let idle = rest()
+  session.on('stream', (stream) => {
+    open += 1
+    clearTimeout(idle)
+    stream.once('close', () => {
+      open -= 1
+      if (open === 0 && !session.destroyed) idle = rest()
+    })
   })
-  const sockets = new Set<Socket>()
-  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    socket.once('close', () => sockets.delete(socket))
-    sniff(socket, (isHttp2) => (isHttp2 ? http2 : http1).emit('connection', socket))
-  })
-  server.maxConnections = options.connectionsMax ?? limits.connectionsMax
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port, options.host, () => resolve())
-  })
-  const { port } = server.address() as AddressInfo
-  return {
-    host: options.host,
-    port,
-    close: (graceMs) => closeGently(server, http1, sockets, graceMs),
-  }
+  session.once('close', () => clearTimeout(idle))
 }
 
 function refuseUpgrade(socket: Socket): void {
@@ -95,8 +169,8 @@ function refuseUpgrade(socket: Socket): void {
 }
 
 /** Reads the first bytes and puts them back. A silent connection is closed as slow headers are. */
-function sniff(socket: Socket, then: (isHttp2: boolean) => void): void {
-  const timer = setTimeout(() => socket.destroy(), limits.headersTimeout)
+function sniff(socket: Socket, waitMs: number, then: (isHttp2: boolean) => void): void {
+  const timer = setTimeout(() => socket.destroy(), waitMs)
   socket.once('close', () => clearTimeout(timer))
   socket.once('readable', () => {
     clearTimeout(timer)
@@ -109,7 +183,7 @@ function sniff(socket: Socket, then: (isHttp2: boolean) => void): void {
 
 async function closeGently(
   server: ReturnType<typeof createServer>,
-  http1: ReturnType<typeof createHttp1>,
+  http1: Http1Server,
   sockets: ReadonlySet<Socket>,
   graceMs: number,
 ): Promise<void> {
