@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { isNameText } from '#core/scope.ts'
 import { parseInstant } from '#core/time.ts'
 import { makeId, parseId } from '#lib/id.ts'
 import { changed, newBody } from './audited.ts'
@@ -9,7 +10,7 @@ import { conflict, invalid, notFound } from './problem.ts'
 import { declare, type Route } from './route.ts'
 import { keyShape, showKey } from './shapes.ts'
 
-const name = z.string().min(1).max(128)
+const name = z.string().min(1).max(128).refine(isNameText, 'has characters that no name has')
 const createBody = z.strictObject({
   agent: name.optional(),
   team: name.optional(),

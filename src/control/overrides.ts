@@ -3,6 +3,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import { periodOf } from '#core/budget.ts'
 import { nanosMax, parseUsd } from '#core/money.ts'
 import { decide, type Decision, endNow, type Override } from '#core/override.ts'
+import { isNameText } from '#core/scope.ts'
 import { type Instant, parseInstant } from '#core/time.ts'
 import { makeId, parseId } from '#lib/id.ts'
 import { changed, newBody } from './audited.ts'
@@ -13,7 +14,7 @@ import { overrideShape, showOverride } from './shapes.ts'
 
 const requestBody = z.strictObject({
   budget: z.string(),
-  value: z.string().max(128).optional(),
+  value: z.string().max(128).refine(isNameText, 'has characters that no name has').optional(),
   extra_usd: z.union([z.string(), z.number()]).optional(),
   until: z.string().optional(),
   reason: z.string().trim().min(3, 'say why, in at least 3 characters').max(500),

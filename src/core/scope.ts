@@ -42,3 +42,12 @@ export function matches(selector: Selector, attribution: Attribution): boolean {
     return wanted === undefined || wanted === attribution[name]
   })
 }
+
+/**
+ * True where every store and every screen shows `text` as what it is: no control character, nothing
+ * that turns the direction of writing, and no half of a character, which UTF-8 cannot keep (two
+ * names that differ in it would be one account).
+ */
+export function isNameText(text: string): boolean {
+  return text.isWellFormed() && !/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u.test(text)
+}

@@ -104,7 +104,7 @@ async function receiveCall(
   if (ambiguous !== null) return noMore('invalid_request', ambiguous)
   const encoding = headers['content-encoding']?.[0] ?? 'identity'
   const type = headers['content-type']?.[0] ?? ''
-  if (encoding !== 'identity' || type.startsWith('multipart/')) {
+  if (encoding !== 'identity' || /^multipart\//i.test(type)) {
     const message = 'Send the body as plain JSON, neither compressed nor multipart.'
     return noMore('unsupported_encoding', message)
   }

@@ -2,7 +2,7 @@
 import type { VirtualKey } from '#core/key.ts'
 import { isUsable } from '#core/key.ts'
 import type { RefusalCode } from '#core/refusal.ts'
-import type { Attribution, Principal } from '#core/scope.ts'
+import { type Attribution, isNameText, type Principal } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
@@ -83,6 +83,8 @@ export function principalOf(
     }
     values[name] = pinned ?? claimed
   }
+  const unfit = unfitName(body)
+  if (unfit !== null) return failed(unfit)
   // Hints name users and agents of programs that know nothing of us; they pin no environment.
   values.user ??= headers.hints.user ?? body.user
   values.agent ??= headers.hints.agent ?? null
@@ -118,6 +120,14 @@ export function principalOf(
     outcome: explicit.outcome ?? null,
     tags: { ...body.tags, ...headers.tags },
   })
+}
+
+/** Headers hold visible ASCII only; a body may hold anything. */
+function unfitName(body: BodyClaims): IdentityProblem | null {
+  const name = (['user', 'conversation'] as const).find((one) => !isNameText(body[one] ?? ''))
+  if (name === undefined) return null
+  const message = `The ${name} in the body has characters that no name has.`
+  return { code: 'invalid_request', param: name, message }
 }
 
 function contradiction(name: string, claimed: string, pinned: string): IdentityProblem {
