@@ -103,6 +103,9 @@ function geoOf({ inference_geo: geo }: Reported): string | null {
   return geo === 'global' || geo === 'not_available' ? null : stringOr(geo)
 }
 
+const messageMark = Buffer.from('message_')
+const errorMark = Buffer.from('error')
+
 /** `message_start` has the input, `message_delta` running totals: the last value said stands. */
 export function meterMessages(): StreamMeter {
   const splitter = new SseSplitter()
@@ -111,7 +114,7 @@ export function meterMessages(): StreamMeter {
   let final = false
   let broken = false
   const look = (event: Uint8Array): void => {
-    if (!mentions(event, 'message_') && !mentions(event, 'error')) return
+    if (!mentions(event, messageMark) && !mentions(event, errorMark)) return
     const said = reported(parseAnswer(Buffer.from(readEvent(event).data)))
     if (said?.type === 'message_start') {
       message = { ...reported(said.message) }

@@ -150,7 +150,9 @@ function mergedChunk(
   }
 }
 
-const marks = ['usageMetadata', 'groundingMetadata', 'finishReason', 'blockReason']
+const marks = ['usageMetadata', 'groundingMetadata', 'finishReason', 'blockReason'].map((mark) =>
+  Buffer.from(mark),
+)
 
 /** Asked of the chunk itself: the words may stand in the model's text too. */
 function isLast(chunk: Reported): boolean {

@@ -33,7 +33,7 @@ import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
 import { type Changes, splice, spliceWithin } from './splice.ts'
-import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
+import { mentions, mentionsMember, overflowOddity, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -225,13 +225,30 @@ export function readChatUsage(body: Uint8Array): UsageReport {
  * Usage comes in one extra chunk near the end. Where it was us who asked for it, that chunk is
  * taken out again; everything else passes as it is.
  */
+const done = Buffer.from('[DONE]')
+const usageName = Buffer.from('"usage"')
+
+/** Whole events stand side by side in one piece of memory, where none was taken out. */
+function joined(events: readonly Uint8Array[], kept: readonly Uint8Array[]): Uint8Array {
+  const [first] = events
+  const last = events.at(-1)
+  if (first === undefined || last === undefined || kept.length < events.length) {
+    return Buffer.concat(kept)
+  }
+  const length = last.byteOffset + last.byteLength - first.byteOffset
+  const sideBySide = events.reduce((sum, { byteLength }) => sum + byteLength, 0) === length
+  return sideBySide && first.buffer === last.buffer
+    ? new Uint8Array(first.buffer, first.byteOffset, length)
+    : Buffer.concat(kept)
+}
+
 export function meterChat(call: ParsedCall): StreamMeter {
   const splitter = new SseSplitter()
   let report = noReport
   let finished = false
   const look = (event: Uint8Array): boolean => {
-    if (mentions(event, '[DONE]') && readEvent(event).data.trim() === '[DONE]') finished = true
-    if (!mentions(event, '"usage"') && report.model !== null) return true
+    if (mentions(event, done) && readEvent(event).data.trim() === '[DONE]') finished = true
+    if (report.model !== null && !mentionsMember(event, usageName)) return true
     const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
     if (chunk === null) return true
     const found = openaiReport(chunk, 'chat')
@@ -255,7 +272,9 @@ export function meterChat(call: ParsedCall): StreamMeter {
       const events = splitter.push(chunk)
       const kept = events.filter(look)
       if (call.usageAsked) return chunk
-      return kept.length === 1 && kept[0] !== undefined ? kept[0] : Buffer.concat(kept)
+      const [only] = kept
+      if (only === undefined || kept.length > 1) return joined(events, kept)
+      return only
     },
     end: () => {
       const left = splitter.take()

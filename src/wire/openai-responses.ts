@@ -261,6 +261,7 @@ export function readResponsesUsage(body: Uint8Array): UsageReport {
 }
 
 const finals = ['response.completed', 'response.incomplete', 'response.failed']
+const finalMarks = finals.map((name) => Buffer.from(name))
 
 /** Usage is in the last event only; `response.created` carries `usage: null`. */
 export function meterResponses(): StreamMeter {
@@ -268,7 +269,7 @@ export function meterResponses(): StreamMeter {
   let report = noReport
   let finished = false
   const look = (event: Uint8Array): void => {
-    if (!finals.some((name) => mentions(event, name))) return
+    if (!finalMarks.some((mark) => mentions(event, mark))) return
     const said = reported(parseAnswer(Buffer.from(readEvent(event).data)))
     if (said === null || !finals.includes(stringOr(said.type) ?? '')) return
     report = openaiReport(reported(said.response), 'responses')

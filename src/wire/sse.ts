@@ -8,8 +8,20 @@ const eventBytesMax = 1024 * 1024
 const newline = 0x0a
 const carriageReturn = 0x0d
 
+const blankLine = Buffer.from('\n\n')
+
+/** Where events end: bytes without a carriage return, as nearly all are, are searched natively. */
+function endsIn(bytes: Uint8Array): (from: number) => number {
+  const buffer = asBuffer(bytes)
+  if (buffer.includes(carriageReturn)) return (from) => eventEnd(bytes, from)
+  return (from) => {
+    const at = buffer.indexOf(blankLine, from)
+    return at === -1 ? -1 : at + blankLine.length
+  }
+}
+
 /** Where the next event ends in `bytes` from `from`: behind its blank line, or -1. */
-export function eventEnd(bytes: Uint8Array, from: number): number {
+function eventEnd(bytes: Uint8Array, from: number): number {
   for (let i = from; i < bytes.length; i += 1) {
     const byte = bytes[i]
     if (byte !== newline && byte !== carriageReturn) continue
@@ -50,7 +62,7 @@ export class SseSplitter {
   push(chunk: Uint8Array): readonly Uint8Array[] {
     if (this.#overflowed) return [chunk]
     const seen = this.#tail.length
-    if (eventEnd(seen === 0 ? chunk : Buffer.concat([this.#tail, chunk]), 0) === -1) {
+    if (seen > 0 && endsIn(Buffer.concat([this.#tail, chunk]))(0) === -1) {
       this.#hold(chunk)
       return this.#overflow()
     }
@@ -59,8 +71,9 @@ export class SseSplitter {
     const bytes = this.#take()
     const events: Uint8Array[] = []
     let from = 0
-    const first = eventEnd(bytes, Math.max(0, before - overlap))
-    for (let end = first; end !== -1; end = eventEnd(bytes, from)) {
+    const nextEnd = endsIn(bytes)
+    const first = nextEnd(Math.max(0, before - overlap))
+    for (let end = first; end !== -1; end = nextEnd(from)) {
       events.push(bytes.subarray(from, end))
       from = end
     }
@@ -112,8 +125,29 @@ export function readEvent(bytes: Uint8Array): SseEvent {
 }
 
 /** True where `needle` (ASCII) stands in `bytes`: cheaper than parsing what is of no interest. */
-export function mentions(bytes: Uint8Array, needle: string): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(needle, 0, 'latin1')
+export function mentions(bytes: Uint8Array, needle: Buffer): boolean {
+  return asBuffer(bytes).includes(needle)
+}
+
+/** True where a member of this name has a value other than null, as far as the text tells. */
+export function mentionsMember(bytes: Uint8Array, quotedName: Buffer): boolean {
+  const buffer = asBuffer(bytes)
+  for (let at = buffer.indexOf(quotedName); at !== -1; at = buffer.indexOf(quotedName, at)) {
+    at += quotedName.length
+    while (isSpaceOrColon(buffer[at])) at += 1
+    if (buffer[at] !== 0x6e) return true
+  }
+  return false
+}
+
+function isSpaceOrColon(byte: number | undefined): boolean {
+  return byte === 0x3a || byte === 0x20 || byte === 0x09 || byte === newline
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** What is said of a stream whose event was too long to keep. */
