@@ -11,7 +11,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
-import { handleData, type Traffic } from '#gateway/http.ts'
+import { handleData, plainDoor, type Traffic } from '#gateway/http.ts'
 import { type ConnectionLimits, listen } from '#gateway/listener.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
@@ -86,7 +86,13 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const handle = doorman(desk, traffic, controlDeps(parts))
   const jobs = startJobs(config, store, observe)
   const { host, port, connections = {} } = options
-  const listener = await listen({ host, port, handle, limits: connections })
+  const listener = await listen({
+    host,
+    port,
+    handle,
+    plain: plainDoor(desk, traffic),
+    limits: connections,
+  })
   const shownHost = host.includes(':') ? `[${host}]` : host
   const url = `http://${shownHost}:${listener.port}`
   observe({ kind: 'started', url, store: store.kind })

@@ -8,6 +8,7 @@ import { dialectOf } from '#wire/dialects.ts'
 import { matchEndpoint } from '#wire/routes.ts'
 import { answerBudget, answerModels } from './about.ts'
 import { credentialOf, type IdentityProblem, usableKey } from './identify.ts'
+import type { PlainDoor } from './plain-http.ts'
 import { plainRefusal } from './refusals.ts'
 import { type Desk, newCallId, refuse, serveCall } from './serve.ts'
 
@@ -23,11 +24,8 @@ const idempotencyKeyMax = 255
 
 /** What makes a request ambiguous before a byte of its body is read, or null. */
 function ambiguityOf(request: IncomingMessage, headers: ClientRequest['headers']): string | null {
-  const twice = single.find((name) => (headers[name]?.length ?? 0) > 1)
-  if (twice !== undefined) return `Header ${twice} is sent twice.`
-  // HTTP/2 names it otherwise, and nothing here is decided by it: a hostile one is only refused.
-  const host = headers.host?.[0]
-  if (host !== undefined && !/^[\w.:[\]-]*$/.test(host)) return 'The host is not a host name.'
+  const unclear = unclearHeader(headers)
+  if (unclear !== null) return unclear
   if (request.httpVersionMajor === 0 || request.httpVersion.startsWith('2.') !== isHttp2(request)) {
     return `HTTP/${request.httpVersion} is not served here.`
   }
@@ -36,6 +34,15 @@ function ambiguityOf(request: IncomingMessage, headers: ClientRequest['headers']
   if (coding !== undefined && (!chunked || request.httpVersionMinor === 0)) {
     return 'The only transfer encoding is chunked, in HTTP/1.1.'
   }
+  return null
+}
+
+function unclearHeader(headers: ClientRequest['headers']): string | null {
+  const twice = single.find((name) => (headers[name]?.length ?? 0) > 1)
+  if (twice !== undefined) return `Header ${twice} is sent twice.`
+  // HTTP/2 names it otherwise, and nothing here is decided by it: a hostile one is only refused.
+  const host = headers.host?.[0]
+  if (host !== undefined && !/^[\w.:[\]-]*$/.test(host)) return 'The host is not a host name.'
   const again = headers['idempotency-key']?.[0] ?? ''
   return again.length > idempotencyKeyMax
     ? `Header idempotency-key is longer than ${idempotencyKeyMax} characters.`
@@ -102,9 +109,7 @@ async function receiveCall(
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.')
   const ambiguous = ambiguityOf(request, headers)
   if (ambiguous !== null) return noMore('invalid_request', ambiguous)
-  const encoding = headers['content-encoding']?.[0] ?? 'identity'
-  const type = headers['content-type']?.[0] ?? ''
-  if (encoding !== 'identity' || /^multipart\//i.test(type)) {
+  if (!isPlainJson(headers)) {
     const message = 'Send the body as plain JSON, neither compressed nor multipart.'
     return noMore('unsupported_encoding', message)
   }
@@ -116,16 +121,52 @@ async function receiveCall(
     return noMore('too_large', `The body is larger than ${bodyBytesMax / 1024 / 1024} MiB.`)
   }
   const { method = 'GET', url: target = '/' } = request
+  await serveSafely(desk, traffic, endpoint, { method, target, headers, body }, client)
+}
+
+function isPlainJson(headers: ClientRequest['headers']): boolean {
+  const encoding = headers['content-encoding']?.[0] ?? 'identity'
+  return encoding === 'identity' && !/^multipart\//i.test(headers['content-type']?.[0] ?? '')
+}
+
+/** A call that throws is a bug: it is told, and its caller is not left waiting. */
+async function serveSafely(
+  desk: Desk,
+  traffic: Traffic,
+  endpoint: Endpoint,
+  request: ClientRequest,
+  client: Client,
+): Promise<void> {
   traffic.inFlight += 1
   try {
-    await serveCall(desk, endpoint, { method, target, headers, body }, client)
+    await serveCall(desk, endpoint, request, client)
   } catch (error) {
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     desk.deps.observe({ kind: 'unexpected', where: 'serving a call', reason })
-    if (response.headersSent) client.destroy()
-    else no('overloaded', 'Something unexpected happened in the gateway.')
+    if (client.started) client.destroy()
+    else {
+      const message = 'Something unexpected happened in the gateway.'
+      refuse(
+        desk.deps,
+        dialectOf(endpoint.dialect),
+        client,
+        refusal(desk, request.headers, 'overloaded', message),
+      )
+    }
   } finally {
     traffic.inFlight -= 1
+  }
+}
+
+/** Calls that need no closer look: what `handleData` would refuse is left to it. */
+export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
+  return {
+    open: ({ target, headers }) => {
+      if (traffic.stopping || unclearHeader(headers) !== null || !isPlainJson(headers)) return null
+      const matched = matchEndpoint('POST', target)
+      return matched.kind === 'endpoint' ? matched.endpoint : null
+    },
+    serve: (endpoint, request, client) => serveSafely(desk, traffic, endpoint, request, client),
   }
 }
 
@@ -224,6 +265,9 @@ export function clientOf(response: ServerResponse, stalledMs: number): Client {
   return {
     get gone() {
       return gone
+    },
+    get started() {
+      return response.headersSent
     },
     start: (status, headers) => {
       if (!gone) response.writeHead(status, headers as Record<string, string>)

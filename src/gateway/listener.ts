@@ -15,6 +15,7 @@ import {
   type ServerHttp2Session,
 } from 'node:http2'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { PlainConnection, type PlainDoor } from './plain-http.ts'
 
 const http2Cancel = constants.NGHTTP2_CANCEL
 
@@ -24,6 +25,8 @@ export interface ListenOptions {
   readonly host: string
   readonly port: number
   readonly handle: RequestHandler
+  /** Takes plain calls the short way; left out, everything goes by `handle`. */
+  readonly plain?: PlainDoor
   readonly limits?: Partial<ConnectionLimits>
 }
 
@@ -40,6 +43,10 @@ export interface ConnectionLimits {
   readonly connectionsMax: number
   /** Requests at a time on one HTTP/2 connection. */
   readonly streamsMax: number
+  /** Bodies above this do not go the short way. */
+  readonly bodyBytesMax: number
+  /** A reader that takes nothing for so long has hung up. */
+  readonly stalledMs: number
 }
 
 export interface Listener {
@@ -58,21 +65,28 @@ export const usualConnections: ConnectionLimits = {
   headersMax: 200,
   connectionsMax: 12_000,
   streamsMax: 100,
+  bodyBytesMax: 64 * 1024,
+  stalledMs: 60_000,
 }
 
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const { handle } = options
+  const { handle, plain } = options
   const limits = { ...usualConnections, ...options.limits }
   const http1 = http1Server(handle, limits)
   const http2 = http2Server(handle, limits)
   const sockets = new Set<Socket>()
+  const short = shortWay(plain, limits, (socket) => void http1.emit('connection', socket))
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => sockets.delete(socket))
-    sniff(socket, limits.headersMs, (isHttp2) =>
-      (isHttp2 ? http2 : http1).emit('connection', socket),
-    )
+    sniff(socket, limits.headersMs, (first) => {
+      const isHttp2 = first.subarray(0, 3).toString('latin1') === 'PRI'
+      if (!isHttp2 && short.take(socket, first)) return
+      socket.unshift(first)
+      const full = isHttp2 ? http2 : http1
+      full.emit('connection', socket)
+    })
   })
   server.maxConnections = limits.connectionsMax
   await new Promise<void>((resolve, reject) => {
@@ -83,7 +97,16 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   return {
     host: options.host,
     port,
-    close: (graceMs) => closeGently(server, http1, sockets, graceMs),
+    close: (graceMs) => {
+      const closeIdle = (): void => {
+        http1.closeIdleConnections()
+        short.closeIdle()
+      }
+      return closeGently(server, closeIdle, sockets, graceMs).finally(() => {
+        short.stop()
+        http1.close()
+      })
+    },
   }
 }
 
@@ -168,33 +191,72 @@ function refuseUpgrade(socket: Socket): void {
   )
 }
 
-/** Reads the first bytes and puts them back. A silent connection is closed as slow headers are. */
-function sniff(socket: Socket, waitMs: number, then: (isHttp2: boolean) => void): void {
+interface ShortWay {
+  /** False: these are not the first bytes of a plain call. */
+  take(socket: Socket, first: Buffer): boolean
+  closeIdle(): void
+  stop(): void
+}
+
+/** The connections that go the short way, until they are handed over or closed. */
+function shortWay(
+  door: PlainDoor | undefined,
+  limits: ConnectionLimits,
+  handOver: (socket: Socket) => void,
+): ShortWay {
+  const connections = new Set<PlainConnection>()
+  const watch = setInterval(() => {
+    const now = Date.now()
+    for (const connection of connections) connection.check(now)
+  }, limits.checkMs)
+  watch.unref()
+  return {
+    take: (socket, first) => {
+      // A first look at the method alone: what follows may still send it the long way.
+      if (door === undefined || first[0] !== postInitial) return false
+      const connection = new PlainConnection(socket, door, limits, () => {
+        connections.delete(connection)
+        handOver(socket)
+      })
+      connections.add(connection)
+      socket.once('close', () => connections.delete(connection))
+      connection.read(first)
+      return true
+    },
+    closeIdle: () => {
+      for (const connection of connections) if (connection.isIdle) connection.close()
+    },
+    stop: () => clearInterval(watch),
+  }
+}
+
+const postInitial = 0x50
+
+/** Reads the first bytes. A silent connection is closed as slow headers are. */
+function sniff(socket: Socket, waitMs: number, then: (first: Buffer) => void): void {
   const timer = setTimeout(() => socket.destroy(), waitMs)
   socket.once('close', () => clearTimeout(timer))
   socket.once('readable', () => {
     clearTimeout(timer)
     const first = socket.read() as Buffer | null
     if (first === null) return socket.destroy()
-    socket.unshift(first)
-    then(first.subarray(0, 3).toString('latin1') === 'PRI')
+    then(first)
   })
 }
 
 async function closeGently(
   server: ReturnType<typeof createServer>,
-  http1: Http1Server,
+  closeIdle: () => void,
   sockets: ReadonlySet<Socket>,
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  http1.closeIdleConnections()
-  const idle = setInterval(() => http1.closeIdleConnections(), 50)
+  closeIdle()
+  const idle = setInterval(closeIdle, 50)
   const timer = setTimeout(() => {
     for (const socket of sockets) socket.destroy()
   }, graceMs)
   await closed
   clearInterval(idle)
   clearTimeout(timer)
-  http1.close()
 }

@@ -60,6 +60,9 @@ export class Replays {
       get gone() {
         return client.gone
       },
+      get started() {
+        return client.started
+      },
       start: (status, headers) => {
         head = { status, headers }
         client.start(status, headers)

@@ -12,6 +12,8 @@ export interface Client {
   /** Called once when the caller hangs up before the answer is complete; at once if it has. */
   onGone(listener: () => void): void
   readonly gone: boolean
+  /** True once `start` was called. */
+  readonly started: boolean
 }
 
 /** A request as the gateway reads it, whatever carried it. */

@@ -2,7 +2,7 @@
 import { type Meter, noReport, type Usage, type UsageReport } from '#core/usage.ts'
 import type { StreamMeter } from './dialect.ts'
 import { counted, parseAnswer, type Reported, reported, stringOr, tally } from './fields.ts'
-import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
+import { overflowOddity, type RawEvent, readEvent, SseSplitter } from './sse.ts'
 
 export function readMessagesUsage(body: Uint8Array): UsageReport {
   return anthropicReport(reported(parseAnswer(body)))
@@ -103,9 +103,6 @@ function geoOf({ inference_geo: geo }: Reported): string | null {
   return geo === 'global' || geo === 'not_available' ? null : stringOr(geo)
 }
 
-const messageMark = Buffer.from('message_')
-const errorMark = Buffer.from('error')
-
 /** `message_start` has the input, `message_delta` running totals: the last value said stands. */
 export function meterMessages(): StreamMeter {
   const splitter = new SseSplitter()
@@ -113,9 +110,9 @@ export function meterMessages(): StreamMeter {
   let usage: Record<string, unknown> = {}
   let final = false
   let broken = false
-  const look = (event: Uint8Array): void => {
-    if (!mentions(event, messageMark) && !mentions(event, errorMark)) return
-    const said = reported(parseAnswer(Buffer.from(readEvent(event).data)))
+  const look = ({ bytes, text }: RawEvent): void => {
+    if (!text.includes('message_') && !text.includes('error')) return
+    const said = reported(parseAnswer(Buffer.from(readEvent(bytes).data)))
     if (said?.type === 'message_start') {
       message = { ...reported(said.message) }
       usage = merged(usage, reported(message.usage))

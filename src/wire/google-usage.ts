@@ -2,7 +2,7 @@
 import { type Meter, noReport, type UsageReport } from '#core/usage.ts'
 import type { StreamMeter } from './dialect.ts'
 import { parseAnswer, type Reported, reported, stringOr, tally } from './fields.ts'
-import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
+import { overflowOddity, type RawEvent, readEvent, SseSplitter } from './sse.ts'
 
 /** A whole answer: one document, or the list of chunks that a stream without SSE is. */
 export function readGenerateUsage(body: Uint8Array): UsageReport {
@@ -150,9 +150,7 @@ function mergedChunk(
   }
 }
 
-const marks = ['usageMetadata', 'groundingMetadata', 'finishReason', 'blockReason'].map((mark) =>
-  Buffer.from(mark),
-)
+const marks = ['usageMetadata', 'groundingMetadata', 'finishReason', 'blockReason']
 
 /** Asked of the chunk itself: the words may stand in the model's text too. */
 function isLast(chunk: Reported): boolean {
@@ -165,9 +163,9 @@ export function meterGenerate(): StreamMeter {
   const splitter = new SseSplitter()
   let last: Record<string, unknown> | null = null
   let finished = false
-  const look = (event: Uint8Array): void => {
-    if (!marks.some((mark) => mentions(event, mark))) return
-    const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
+  const look = ({ bytes, text }: RawEvent): void => {
+    if (!marks.some((mark) => text.includes(mark))) return
+    const chunk = reported(parseAnswer(Buffer.from(readEvent(bytes).data)))
     if (chunk === null) return
     last = mergedChunk(last, chunk)
     finished ||= isLast(chunk)

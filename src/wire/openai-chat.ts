@@ -33,7 +33,7 @@ import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
 import { type Changes, splice, spliceWithin } from './splice.ts'
-import { mentions, mentionsMember, overflowOddity, readEvent, SseSplitter } from './sse.ts'
+import { mentionsMember, overflowOddity, type RawEvent, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -225,31 +225,28 @@ export function readChatUsage(body: Uint8Array): UsageReport {
  * Usage comes in one extra chunk near the end. Where it was us who asked for it, that chunk is
  * taken out again; everything else passes as it is.
  */
-const done = Buffer.from('[DONE]')
-const usageName = Buffer.from('"usage"')
-
 /** Whole events stand side by side in one piece of memory, where none was taken out. */
-function joined(events: readonly Uint8Array[], kept: readonly Uint8Array[]): Uint8Array {
-  const [first] = events
-  const last = events.at(-1)
+function joined(events: readonly RawEvent[], kept: readonly RawEvent[]): Uint8Array {
+  const first = events[0]?.bytes
+  const last = events.at(-1)?.bytes
   if (first === undefined || last === undefined || kept.length < events.length) {
-    return Buffer.concat(kept)
+    return Buffer.concat(kept.map(({ bytes }) => bytes))
   }
   const length = last.byteOffset + last.byteLength - first.byteOffset
-  const sideBySide = events.reduce((sum, { byteLength }) => sum + byteLength, 0) === length
+  const sideBySide = events.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) === length
   return sideBySide && first.buffer === last.buffer
     ? new Uint8Array(first.buffer, first.byteOffset, length)
-    : Buffer.concat(kept)
+    : Buffer.concat(kept.map(({ bytes }) => bytes))
 }
 
 export function meterChat(call: ParsedCall): StreamMeter {
   const splitter = new SseSplitter()
   let report = noReport
   let finished = false
-  const look = (event: Uint8Array): boolean => {
-    if (mentions(event, done) && readEvent(event).data.trim() === '[DONE]') finished = true
-    if (report.model !== null && !mentionsMember(event, usageName)) return true
-    const chunk = reported(parseAnswer(Buffer.from(readEvent(event).data)))
+  const look = ({ bytes, text }: RawEvent): boolean => {
+    if (text.includes('[DONE]') && readEvent(bytes).data.trim() === '[DONE]') finished = true
+    if (report.model !== null && !mentionsMember(text, 'usage')) return true
+    const chunk = reported(parseAnswer(Buffer.from(readEvent(bytes).data)))
     if (chunk === null) return true
     const found = openaiReport(chunk, 'chat')
     report =
@@ -274,12 +271,12 @@ export function meterChat(call: ParsedCall): StreamMeter {
       if (call.usageAsked) return chunk
       const [only] = kept
       if (only === undefined || kept.length > 1) return joined(events, kept)
-      return only
+      return only.bytes
     },
     end: () => {
       const left = splitter.take()
-      const keep = left.length === 0 || look(left)
-      const rest = call.usageAsked || !keep ? new Uint8Array(0) : left
+      const keep = left.bytes.length === 0 || look(left)
+      const rest = call.usageAsked || !keep ? new Uint8Array(0) : left.bytes
       if (!splitter.overflowed) {
         return { rest, report, complete: finished || report.usage !== null }
       }

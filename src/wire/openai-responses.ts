@@ -32,7 +32,7 @@ import type { Json, JsonObject } from './json-scan.ts'
 import { countOf, promptParts } from './media.ts'
 import { firstUserText, forwarded } from './openai-chat.ts'
 import { openaiReport, openaiTiers } from './openai-usage.ts'
-import { mentions, overflowOddity, readEvent, SseSplitter } from './sse.ts'
+import { overflowOddity, type RawEvent, readEvent, SseSplitter } from './sse.ts'
 
 const known: ReadonlySet<string> = new Set([
   'model',
@@ -261,16 +261,15 @@ export function readResponsesUsage(body: Uint8Array): UsageReport {
 }
 
 const finals = ['response.completed', 'response.incomplete', 'response.failed']
-const finalMarks = finals.map((name) => Buffer.from(name))
 
 /** Usage is in the last event only; `response.created` carries `usage: null`. */
 export function meterResponses(): StreamMeter {
   const splitter = new SseSplitter()
   let report = noReport
   let finished = false
-  const look = (event: Uint8Array): void => {
-    if (!finalMarks.some((mark) => mentions(event, mark))) return
-    const said = reported(parseAnswer(Buffer.from(readEvent(event).data)))
+  const look = ({ bytes, text }: RawEvent): void => {
+    if (!finals.some((name) => text.includes(name))) return
+    const said = reported(parseAnswer(Buffer.from(readEvent(bytes).data)))
     if (said === null || !finals.includes(stringOr(said.type) ?? '')) return
     report = openaiReport(reported(said.response), 'responses')
     finished = true

@@ -8,15 +8,25 @@ const eventBytesMax = 1024 * 1024
 const newline = 0x0a
 const carriageReturn = 0x0d
 
-const blankLine = Buffer.from('\n\n')
+/** A whole event. `text` has one character a byte: quick to search, and never to be decoded. */
+export interface RawEvent {
+  readonly bytes: Uint8Array
+  readonly text: string
+}
 
-/** Where events end: bytes without a carriage return, as nearly all are, are searched natively. */
-function endsIn(bytes: Uint8Array): (from: number) => number {
-  const buffer = asBuffer(bytes)
-  if (buffer.includes(carriageReturn)) return (from) => eventEnd(bytes, from)
+function rawEvent(bytes: Uint8Array): RawEvent {
+  return { bytes, text: latin(bytes) }
+}
+
+const latin = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+
+/** Where events end. Without a carriage return, as nearly all are, text is searched natively. */
+function endsIn({ bytes, text }: RawEvent): (from: number) => number {
+  if (text.includes('\r')) return (from) => eventEnd(bytes, from)
   return (from) => {
-    const at = buffer.indexOf(blankLine, from)
-    return at === -1 ? -1 : at + blankLine.length
+    const at = text.indexOf('\n\n', from)
+    return at === -1 ? -1 : at + 2
   }
 }
 
@@ -59,31 +69,34 @@ export class SseSplitter {
   }
 
   /** Whole events, as bytes, in order. */
-  push(chunk: Uint8Array): readonly Uint8Array[] {
-    if (this.#overflowed) return [chunk]
+  push(chunk: Uint8Array): readonly RawEvent[] {
+    if (this.#overflowed) return [rawEvent(chunk)]
     const seen = this.#tail.length
-    if (seen > 0 && endsIn(Buffer.concat([this.#tail, chunk]))(0) === -1) {
+    if (seen > 0 && endsIn(rawEvent(Buffer.concat([this.#tail, chunk])))(0) === -1) {
       this.#hold(chunk)
       return this.#overflow()
     }
     const before = this.#held
     this.#pieces.push(chunk)
     const bytes = this.#take()
-    const events: Uint8Array[] = []
+    const whole = rawEvent(bytes)
+    const events: RawEvent[] = []
     let from = 0
-    const nextEnd = endsIn(bytes)
+    const nextEnd = endsIn(whole)
     const first = nextEnd(Math.max(0, before - overlap))
     for (let end = first; end !== -1; end = nextEnd(from)) {
-      events.push(bytes.subarray(from, end))
+      // A chunk that is one event, as most are, is not cut up.
+      if (from === 0 && end === bytes.length) return [whole]
+      events.push({ bytes: bytes.subarray(from, end), text: whole.text.slice(from, end) })
       from = end
     }
     if (from < bytes.length) this.#hold(bytes.subarray(from))
-    return [...events, ...this.#overflow()]
+    return this.#held <= eventBytesMax ? events : [...events, ...this.#overflow()]
   }
 
   /** What is left when the stream ends: an event without its blank line. */
-  take(): Uint8Array {
-    return this.#take()
+  take(): RawEvent {
+    return rawEvent(this.#take())
   }
 
   #hold(bytes: Uint8Array): void {
@@ -95,10 +108,10 @@ export class SseSplitter {
         : Buffer.concat([this.#tail, bytes]).subarray(-overlap)
   }
 
-  #overflow(): readonly Uint8Array[] {
+  #overflow(): readonly RawEvent[] {
     if (this.#held <= eventBytesMax) return []
     this.#overflowed = true
-    return [this.#take()]
+    return [rawEvent(this.#take())]
   }
 
   #take(): Uint8Array {
@@ -124,30 +137,15 @@ export function readEvent(bytes: Uint8Array): SseEvent {
   return { event, data: data.join('\n') }
 }
 
-/** True where `needle` (ASCII) stands in `bytes`: cheaper than parsing what is of no interest. */
-export function mentions(bytes: Uint8Array, needle: Buffer): boolean {
-  return asBuffer(bytes).includes(needle)
-}
-
 /** True where a member of this name has a value other than null, as far as the text tells. */
-export function mentionsMember(bytes: Uint8Array, quotedName: Buffer): boolean {
-  const buffer = asBuffer(bytes)
-  for (let at = buffer.indexOf(quotedName); at !== -1; at = buffer.indexOf(quotedName, at)) {
-    at += quotedName.length
-    while (isSpaceOrColon(buffer[at])) at += 1
-    if (buffer[at] !== 0x6e) return true
+export function mentionsMember(text: string, name: string): boolean {
+  const quoted = `"${name}"`
+  for (let at = text.indexOf(quoted); at !== -1; at = text.indexOf(quoted, at)) {
+    at += quoted.length
+    while (' :\t\n'.includes(text[at] ?? '.')) at += 1
+    if (text[at] !== 'n') return true
   }
   return false
-}
-
-function isSpaceOrColon(byte: number | undefined): boolean {
-  return byte === 0x3a || byte === 0x20 || byte === 0x09 || byte === newline
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** What is said of a stream whose event was too long to keep. */

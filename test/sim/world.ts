@@ -39,6 +39,7 @@ interface Tally {
 /** A caller that may hang up. After a crash nothing it does reaches anybody. */
 function caller(clock: Clock, tally: Tally, abortAfterMs: number | null): Client {
   let gone = false
+  let started = false
   let done = false
   const listeners: (() => void)[] = []
   if (abortAfterMs !== null) {
@@ -53,7 +54,11 @@ function caller(clock: Clock, tally: Tally, abortAfterMs: number | null): Client
     get gone() {
       return gone
     },
+    get started() {
+      return started
+    },
     start: (status) => {
+      started = true
       if (status === 200) tally.answered += 1
       else tally.refused += 1
     },
