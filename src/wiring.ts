@@ -182,20 +182,17 @@ const keysInUseMax = 100_000
 
 interface KeyRing {
   readonly find: (secret: string) => VirtualKey | null
-  reload(): Promise<void>
+  readonly put: (key: VirtualKey) => void
 }
 
 /** Keys by hash, in memory: looking one up is one HMAC, the same for a right and a wrong one. */
 async function keyRing(store: Store, pepper: string, demo: boolean): Promise<KeyRing> {
   if (demo) await putDemoKey(store, hashKey(pepper, demoSecret))
-  let byHash: ReadonlyMap<string, VirtualKey> = new Map()
+  const all = await store.keys()
+  const byHash = new Map(all.map((key) => [key.hash, key]))
+  const hashOf = new Map(all.map((key) => [key.id, key.hash]))
   // Keys in use are found by a digest ten times cheaper than the HMAC; the secret is not kept.
   const inUse = new Map<string, VirtualKey>()
-  const load = async (): Promise<void> => {
-    byHash = new Map((await store.keys()).map((key) => [key.hash, key]))
-    inUse.clear()
-  }
-  await load()
   return {
     find: (secret) => {
       const digest = hash('sha256', secret)
@@ -208,7 +205,13 @@ async function keyRing(store: Store, pepper: string, demo: boolean): Promise<Key
       inUse.set(digest, found)
       return found
     },
-    reload: load,
+    put: (key) => {
+      // A rotated key has another hash: its old secret opens nothing from now on.
+      byHash.delete(hashOf.get(key.id) ?? '')
+      byHash.set(key.hash, key)
+      hashOf.set(key.id, key.hash)
+      inUse.clear()
+    },
   }
 }
 
@@ -269,7 +272,7 @@ function controlDeps(parts: {
         const secret = newKeySecret(systemChance)
         return { secret, hash: hashKey(pepper, secret) }
       },
-      changed: () => keys.reload(),
+      changed: keys.put,
     },
     actorOf: (token) => (sameSecret(token, adminToken) ? { name: 'admin', role: 'admin' } : null),
     health: () =>

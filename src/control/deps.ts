@@ -1,4 +1,5 @@
 /** What the control plane is given. */
+import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
@@ -14,8 +15,8 @@ export interface ControlDeps {
   readonly keys: {
     /** A new secret and its hash; the secret is shown once and kept nowhere. */
     make(): { readonly secret: string; readonly hash: string }
-    /** Called when a key changed: it is usable, or no longer, from the next call on. */
-    changed(): Promise<void>
+    /** A key was made or changed: it is usable, or no longer, from the next call on. */
+    changed(key: VirtualKey): void
   }
   /** Who holds this bearer token, or null. */
   readonly actorOf: (token: string) => Actor | null

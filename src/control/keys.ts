@@ -52,7 +52,7 @@ export const keyRoutes: readonly Route[] = [
         { kind: 'put_key', key },
         { action: 'key.created', subject: key.id, after: showKey(key) },
       )
-      await deps.keys.changed()
+      deps.keys.changed(key)
       return { ...showKey(key), key: secret }
     },
   }),
@@ -85,7 +85,7 @@ export const keyRoutes: readonly Route[] = [
           after: showKey(key),
         },
       )
-      await deps.keys.changed()
+      deps.keys.changed(key)
       return showKey(key)
     },
   }),
@@ -106,7 +106,7 @@ export const keyRoutes: readonly Route[] = [
         { kind: 'put_key', key },
         { action: 'key.rotated', subject: key.id, before: showKey(before), after: showKey(key) },
       )
-      await deps.keys.changed()
+      deps.keys.changed(key)
       return { ...showKey(key), key: secret }
     },
   }),

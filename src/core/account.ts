@@ -7,7 +7,8 @@ import type { BudgetId } from '#lib/id.ts'
 import { type BudgetRule, hardLimit, type LimitUnit, periodOf, thresholdAmount } from './budget.ts'
 import type { Relief } from './override.ts'
 import { noneRecent, type Recent, type Throttle } from './pace.ts'
-import { type Attribution, matches, noValue } from './scope.ts'
+import { matching } from './rule-index.ts'
+import { type Attribution, noValue } from './scope.ts'
 import type { Instant, Period } from './time.ts'
 
 declare const brand: unique symbol
@@ -40,12 +41,10 @@ export function accountsFor(
   rules: readonly BudgetRule[],
   attribution: Attribution,
 ): readonly AccountRef[] {
-  return rules
-    .filter((rule) => matches(rule.selector, attribution))
-    .map((rule) => ({
-      rule,
-      value: rule.per === null ? null : (attribution[rule.per] ?? noValue),
-    }))
+  return matching(rules, attribution).map((rule) => ({
+    rule,
+    value: rule.per === null ? null : (attribution[rule.per] ?? noValue),
+  }))
 }
 
 export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey {

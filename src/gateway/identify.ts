@@ -3,7 +3,7 @@ import type { VirtualKey } from '#core/key.ts'
 import { isUsable } from '#core/key.ts'
 import type { RefusalCode } from '#core/refusal.ts'
 import { type Attribution, isNameText, type Principal } from '#core/scope.ts'
-import type { Snapshot } from '#core/snapshot.ts'
+import type { Snapshot, TreeNode } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { HeaderClaims } from '#wire/claims.ts'
@@ -144,6 +144,24 @@ function knownEnvironment(snapshot: Snapshot, name: string): boolean {
 
 type Placed = Pick<Attribution, 'business_unit' | 'team' | 'agent'>
 
+interface Nodes {
+  readonly agents: ReadonlyMap<string, TreeNode>
+  readonly teams: ReadonlyMap<string, TreeNode>
+}
+
+const nodesCache = new WeakMap<Snapshot, Nodes>()
+
+function nodesOf(snapshot: Snapshot): Nodes {
+  let nodes = nodesCache.get(snapshot)
+  if (nodes === undefined) {
+    const of = (wanted: TreeNode['kind']): ReadonlyMap<string, TreeNode> =>
+      new Map(snapshot.tree.filter(({ kind }) => kind === wanted).map((node) => [node.name, node]))
+    nodes = { agents: of('agent'), teams: of('team') }
+    nodesCache.set(snapshot, nodes)
+  }
+  return nodes
+}
+
 /** Where in the tree the agent stands. An agent of another team is not the key's to name. */
 function place(
   snapshot: Snapshot,
@@ -151,9 +169,10 @@ function place(
   agent: string | null,
   explicit: boolean,
 ): Result<Placed, IdentityProblem> {
-  const node = snapshot.tree.find(({ kind, name }) => kind === 'agent' && name === agent)
+  const nodes = nodesOf(snapshot)
+  const node = agent === null ? undefined : nodes.agents.get(agent)
   const team = node?.team ?? key.team
-  const teamNode = snapshot.tree.find(({ kind, name }) => kind === 'team' && name === team)
+  const teamNode = team === null ? undefined : nodes.teams.get(team)
   const businessUnit = node?.businessUnit ?? teamNode?.businessUnit ?? null
   const foreign = node !== undefined && key.team !== null && node.team !== key.team
   const unknown = snapshot.treeDeclared && agent !== null && node === undefined

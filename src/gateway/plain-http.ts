@@ -33,6 +33,8 @@ interface Wanted {
   missing: number
 }
 
+const tooSlow = 'HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
+
 /** Bytes kept of what a caller sends ahead, before it is made to wait. */
 const aheadBytesMax = 64 * 1024
 
@@ -73,7 +75,8 @@ export class PlainConnection {
     const { keepAliveMs, requestMs, stalledMs } = this.#limits
     if (this.#client !== null) return this.#client.check(now, stalledMs)
     const silentMs = now - this.#since
-    if (silentMs > (this.#wanted === null ? keepAliveMs : requestMs)) this.#socket.destroy()
+    if (this.#wanted === null && silentMs > keepAliveMs) this.#socket.destroy()
+    if (this.#wanted !== null && silentMs > requestMs) this.#socket.end(tooSlow)
   }
 
   close(): void {

@@ -28,6 +28,7 @@ export interface Rows {
   addEntry(entry: LedgerEntry): void
   addAlert(alert: Alert): void
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
+  /** In the order in which they were made. */
   holdsMadeSince(at: Instant): Iterable<Hold>
   knownRules(): ReadonlyMap<string, string>
   setKnownRules(rules: ReadonlyMap<string, string>): void
@@ -68,13 +69,23 @@ export function adoptRules(
 ): readonly Alert[] {
   const known = rows.knownRules()
   const alerts: Alert[] = []
-  for (const rule of rules) {
-    if (known.get(rule.id) === rule.timeZone) continue
-    const { start } = periodOf(rule, now)
-    const held = [...rows.holdsMadeSince(start)]
-    const filled = backfill(rule, held, now, (key) => rows.account(key))
+  const starting = rules
+    .filter(({ id, timeZone }) => known.get(id) !== timeZone)
+    .map((rule) => ({ rule, start: periodOf(rule, now).start }))
+  // Read once for all: a hold that one rule gives a line is seen with it by the next.
+  const held = new Map<HoldId, Hold>()
+  if (starting.length > 0) {
+    const earliest = starting.reduce((least, { start }) => (start < least ? start : least), now)
+    for (const hold of rows.holdsMadeSince(earliest)) held.set(hold.id, hold)
+  }
+  for (const { rule, start } of starting) {
+    const since = [...held.values()].filter(({ madeAt }) => madeAt >= start)
+    const filled = backfill(rule, since, now, (key) => rows.account(key))
     for (const account of filled.accounts) rows.saveAccount(account)
-    for (const hold of filled.holds) rows.updateHold(hold)
+    for (const hold of filled.holds) {
+      held.set(hold.id, hold)
+      rows.updateHold(hold)
+    }
     if (filled.entry !== null) rows.addEntry(filled.entry)
     for (const alert of filled.alerts) rows.addAlert(alert)
     alerts.push(...filled.alerts)

@@ -207,10 +207,15 @@ class Teller {
     return hold === null ? 'none' : `${hold.state} ${hold.basis ?? '-'} ${hold.cost ?? '-'}`
   }
 
-  /** The rule as it is from now on; a new name is a new rule, counted from the ledger. */
-  async #limit(now: Instant, name: string, [amount = '0']: readonly string[]): Promise<string> {
-    const before = this.rules.get(name) ?? rule(name)
-    this.rules.set(name, { ...before, amount: BigInt(amount) })
+  /**
+   * The rule as it is from now on; a new name is a new rule, counted from the ledger. `a+b`: two
+   * rules in one change.
+   */
+  async #limit(now: Instant, names: string, [amount = '0']: readonly string[]): Promise<string> {
+    for (const name of names.split('+')) {
+      const before = this.rules.get(name) ?? rule(name)
+      this.rules.set(name, { ...before, amount: BigInt(amount) })
+    }
     await this.#store.adopt([...this.rules.values()], now)
     return 'done'
   }

@@ -252,6 +252,14 @@ export const stories: Readonly<Record<string, string>> = {
      2 balance late         -> 0/60
      3 settle A 45          -> applied
      4 balance late         -> 45/0`,
+  'two budgets added in one change both count a call, and hear its end': `
+     0 hold   A 60 team     -> applied
+     1 limit  late+later 100 -> done
+     2 balance late         -> 0/60
+     3 balance later        -> 0/60
+     4 settle A 45          -> applied
+     5 balance late         -> 45/0
+     6 balance later        -> 45/0`,
   'a voided call is not counted into a new budget': `
      0 hold   A 60 team     -> applied
      1 void   A             -> applied
