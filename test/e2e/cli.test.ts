@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { printTable } from '#cli/output.ts'
 import { call, chatBody, startWorld, type World } from '#test/support/bursar.ts'
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname
@@ -115,10 +116,15 @@ test('budgets, a call, an override: the shapes that scripts rely on', async () =
 })
 
 test('tables for people, without control characters', async () => {
-  await json('key', 'create', '--agent', 'resolver', '--name', 'a\u202eb')
+  const refused = await bursar(['key', 'create', '--agent', 'resolver', '--name', 'a\u202eb'])
+  expect(refused).toMatchObject({ code: 1, out: '' })
   const { out } = await bursar(['key', 'list'])
   expect(out).toMatch(/^ID +NAME/)
-  expect(out).toContain('a\\u{202e}b')
+  // What got in all the same is shown, not obeyed.
+  let shown = ''
+  const output = { out: (text: string) => void (shown += text), err: () => {} }
+  printTable(output, [{ name: 'a\u202eb' }], ['name'])
+  expect(shown).toContain('a\\u{202e}b')
 })
 
 test('check: a good file, and a bad one with file, line and column', async () => {
