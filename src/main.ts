@@ -90,6 +90,9 @@ async function up(options: UpOptions): Promise<void> {
     load: () => withSimulator(loadOrExit(source).snapshot, simulator?.url ?? null),
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  // Before it says that it is ready: whoever reads that may stop it at once.
+  process.on('SIGHUP', () => void bursar.reload())
+  const told = toldToStop()
   print(
     welcome({
       url: bursar.url,
@@ -100,13 +103,16 @@ async function up(options: UpOptions): Promise<void> {
       dataFolder,
     }),
   )
-  process.on('SIGHUP', () => void bursar.reload())
-  await new Promise<void>((resolve) => {
+  await told
+  await bursar.stop('signal')
+  await simulator?.close()
+}
+
+function toldToStop(): Promise<void> {
+  return new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve)
     process.once('SIGINT', resolve)
   })
-  await bursar.stop('signal')
-  await simulator?.close()
 }
 
 /** Where no provider has a credential, the simulator is the only one. */
@@ -179,11 +185,9 @@ async function simulate(options: SimulateOptions): Promise<void> {
     priceBook: loadPriceBook(),
     seed: Number(options.seed),
   })
+  const told = toldToStop()
   print(`  simulator  ${simulator.url}   bill ${simulator.url}/__sim/bill\n`)
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', resolve)
-    process.once('SIGINT', resolve)
-  })
+  await told
   await simulator.close()
 }
 
