@@ -3,6 +3,8 @@
  * are only ever a sum of entries, so whatever differs was changed by somebody else than Bursar.
  */
 import type { Account, AccountKey } from './account.ts'
+import type { LimitUnit } from './budget.ts'
+import { fold } from './fold.ts'
 import type { Hold, LedgerEntry } from './journal.ts'
 
 export interface Finding {
@@ -24,18 +26,22 @@ export interface Recount {
   readonly sums: Map<AccountKey, Sum>
   readonly open: Map<string, number>
   readonly ended: Set<string>
+  /** Accounts of budgets that came later: their first sum is an entry of its own. */
+  readonly counted: Set<AccountKey>
+  /** What each stored account counts. */
+  readonly units: Map<AccountKey, LimitUnit>
   seq: number
 }
 
+type Numbered = LedgerEntry & { readonly seq: number }
+
 export function newRecount(): Recount {
-  return { sums: new Map(), open: new Map(), ended: new Set(), seq: 0 }
+  const entries = { sums: new Map(), open: new Map(), ended: new Set<string>(), seq: 0 }
+  return { ...entries, counted: new Set(), units: new Map() }
 }
 
 /** Takes the next entry in the order of writing; what is wrong with it, or null. */
-export function addEntry(
-  recount: Recount,
-  { seq, kind, hold, lines }: LedgerEntry & { seq: number },
-): Finding | null {
+export function addEntry(recount: Recount, { seq, kind, hold, lines }: Numbered): Finding | null {
   const expected = recount.seq + 1
   recount.seq = seq
   if (seq !== expected) {
@@ -48,6 +54,7 @@ export function addEntry(
     sum.pending += pending
     sum.seq = seq
     recount.sums.set(account, sum)
+    if (kind === 'open') recount.counted.add(account)
     if (sum.posted < 0n || sum.pending < 0n) {
       return finding(seq, account, `after entry ${seq} (${kind}) the balance is below zero`)
     }
@@ -55,8 +62,12 @@ export function addEntry(
   return misplaced
 }
 
-/** A stored balance against its entries. */
-export function checkAccount(recount: Recount, { key, posted, pending }: Account): Finding | null {
+/** A stored balance against its entries, and its name against what it is an account of. */
+export function checkAccount(recount: Recount, account: Account): Finding | null {
+  const { key, budget, value, unit, period, posted, pending } = account
+  recount.units.set(key, unit)
+  const name = `${budget}|${period.start}${value === null ? '' : `|${value}`}`
+  if (key !== name) return finding(null, key, `it is stored as the account ${name}`)
   const sum = recount.sums.get(key) ?? { posted: 0n, pending: 0n, seq: 0 }
   if (sum.posted === posted && sum.pending === pending) return null
   return finding(
@@ -67,13 +78,57 @@ export function checkAccount(recount: Recount, { key, posted, pending }: Account
   )
 }
 
-/** A stored hold against its entries. */
-export function checkHold(recount: Recount, { id, state }: Hold): Finding | null {
-  const opened = recount.open.get(id)
-  const isOpen = opened !== undefined
-  if (isOpen === (state === 'pending') && (isOpen || recount.ended.has(id))) return null
-  const told = isOpen ? `opened by entry ${opened} and never ended` : 'ended or unknown'
-  return finding(opened ?? null, id, `by its entries it is ${told}, but it is stored as ${state}`)
+const statesAfter: Readonly<Record<LedgerEntry['kind'], readonly Hold['state'][]>> = {
+  hold: ['pending'],
+  settle: ['settled'],
+  void: ['voided'],
+  expire: ['expired'],
+  adjust: ['settled', 'expired'],
+  open: [],
+}
+
+/** A stored hold against its own entries, in the order of writing. Accounts are checked before. */
+export function checkHold(
+  { counted, units }: Recount,
+  { id, state, lines, amount, cost }: Hold,
+  entries: readonly Numbered[],
+): Finding | null {
+  const last = entries.at(-1)
+  if (last === undefined)
+    return finding(null, id, `it is stored as ${state}, and no entry names it`)
+  const wrong = (message: string): Finding => finding(last.seq, id, message)
+  if (!statesAfter[last.kind].includes(state)) {
+    return wrong(`its last entry ${last.seq} is of kind ${last.kind}, but it is stored as ${state}`)
+  }
+  const sums = fold(entries)
+  for (const line of lines) {
+    const { account, unit, posted } = line
+    if (unit !== units.get(account)) return wrong(`it counts ${unit} on ${account}`)
+    if (unit === 'usd' && (line.amount !== amount || posted !== cost)) {
+      return wrong(
+        `it is stored with amount ${amount} and cost ${cost}, but with ${line.amount} and ` +
+          `${posted} on ${account}`,
+      )
+    }
+    const sum = sums.get(account) ?? { posted: 0n, pending: 0n }
+    sums.delete(account)
+    const pending = state === 'pending' ? line.amount : 0n
+    // What a later budget counted at its start is in that entry, not in those of the hold.
+    if (counted.has(account) || (sum.posted === (posted ?? 0n) && sum.pending === pending)) continue
+    return wrong(
+      `its entries add up to ${sum.posted} posted and ${sum.pending} pending on ${account}, but ` +
+        `${posted ?? 0n} and ${pending} are stored`,
+    )
+  }
+  const [other] = sums.keys()
+  return other === undefined
+    ? null
+    : wrong(`its entries name ${other}, which it is not stored with`)
+}
+
+/** Entries of a hold that is not there. */
+export function missingHold({ hold, seq }: Numbered): Finding {
+  return finding(seq, hold ?? 'ledger', `entry ${seq} names it, but it is not stored`)
 }
 
 function place(

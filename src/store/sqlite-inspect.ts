@@ -3,8 +3,18 @@ import { createHash } from 'node:crypto'
 import { copyFileSync, createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import type { AccountKey } from '#core/account.ts'
-import { addEntry, checkAccount, checkHold, type Finding, newRecount } from '#core/recount.ts'
+import {
+  addEntry,
+  checkAccount,
+  checkHold,
+  type Finding,
+  missingHold,
+  newRecount,
+  type Recount,
+} from '#core/recount.ts'
+import type { Hold, LedgerEntry } from '#core/journal.ts'
 import {
   accountFromRow,
   type AccountRow,
@@ -26,23 +36,55 @@ export interface Inspection {
 
 const findingsMax = 20
 
-/** Counts the ledger again. Throws where the file is missing or is no ledger. */
+/** Counts the ledger again. Throws where it is missing or cannot be read now. */
 export function inspect(path: string): Inspection {
   if (!existsSync(path))
     throw new Error(`there is no ledger at ${path}: name its folder with --data`)
-  const db = new DatabaseSync(path, { readOnly: true })
+  const db = openToRead(path)
   try {
-    const broken = brokenPages(db)
-    if (broken !== null) return { ...nothing, findings: [broken] }
     // One view of the file, however long the count takes and whoever writes meanwhile.
     db.exec('begin')
-    return recounted(db)
+    const broken = brokenPages(db)
+    return broken === null ? recounted(db) : { ...nothing, findings: [broken] }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
+    if (!tellsDamage(error)) throw new Error(`${path} cannot be read: ${reason}`, { cause: error })
     return { ...nothing, findings: [damaged(reason)] }
   } finally {
     db.close()
   }
+}
+
+/**
+ * On a disk that cannot be written SQLite finds no place for its shared memory. Nobody else can
+ * write there either, so without a log the file is read as it is.
+ */
+function openToRead(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { readOnly: true })
+  try {
+    db.prepare('select 1 from sqlite_schema').get()
+  } catch (error) {
+    if (codeOf(error) === cannotOpen && !existsSync(`${path}-wal`)) {
+      db.close()
+      return new DatabaseSync(new URL(`${pathToFileURL(path)}?immutable=1`), { readOnly: true })
+    }
+  }
+  return db
+}
+
+const cannotOpen = 14
+/** What SQLite says of a file that it could read, and that makes no sense. */
+const damageCodes = [11, 26]
+
+/** SQLite's primary code; null: it is not an error of SQLite's. */
+function codeOf(error: unknown): number | null {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : null
+  return typeof code === 'number' ? code & 0xff : null
+}
+
+function tellsDamage(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === null || damageCodes.includes(code)
 }
 
 const nothing = { entries: 0, accounts: 0, holds: 0, openHolds: 0 }
@@ -54,8 +96,8 @@ const damaged = (reason: string): Finding => ({
 })
 
 function brokenPages(db: DatabaseSync): Finding | null {
-  const [first] = db.prepare('pragma quick_check(1)').all()
-  const said = String(first?.quick_check ?? 'no answer')
+  const [first] = db.prepare('pragma integrity_check(1)').all()
+  const said = String(first?.integrity_check ?? 'no answer')
   return said === 'ok' ? null : damaged(said)
 }
 
@@ -86,15 +128,61 @@ function recounted(db: DatabaseSync): Inspection {
   for (const row of rows(db, 'select * from account order by no')) {
     note(checkAccount(count, accountFromRow(row as AccountRow)))
   }
-  let holds = 0
-  let openHolds = 0
-  for (const row of rows(db, 'select * from hold order by rowid')) {
-    const hold = holdFromRow(row as HoldRow, numbers)
-    holds += 1
-    if (hold.state === 'pending') openHolds += 1
-    note(checkHold(count, hold))
+  const tally = { holds: 0, openHolds: 0 }
+  for (const [hold, entries] of holdsWithEntries(db, numbers)) {
+    if (hold !== null) tally.holds += 1
+    if (hold?.state === 'pending') tally.openHolds += 1
+    note(foundIn(count, hold, entries))
   }
-  return { entries: count.seq, accounts: keys.size, holds, openHolds, findings }
+  findings.sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity))
+  return { entries: count.seq, accounts: keys.size, ...tally, findings }
+}
+
+type Entry = LedgerEntry & { readonly seq: number }
+
+function foundIn(count: Recount, hold: Hold | null, entries: readonly Entry[]): Finding | null {
+  if (hold !== null) return checkHold(count, hold, entries)
+  const [first] = entries
+  return first === undefined ? null : missingHold(first)
+}
+
+/** Each hold with its entries; null: entries of a hold that is not there. Both are read once. */
+function* holdsWithEntries(
+  db: DatabaseSync,
+  numbers: Numbers,
+): Iterable<readonly [Hold | null, readonly Entry[]]> {
+  const groups = entryGroups(db, numbers)
+  let group = groups.next()
+  for (const row of rows(db, 'select * from hold order by id')) {
+    const hold = holdFromRow(row as HoldRow, numbers)
+    for (; !group.done && group.value.hold < hold.id; group = groups.next()) {
+      yield [null, group.value.entries]
+    }
+    const own = !group.done && group.value.hold === hold.id ? group.value.entries : []
+    yield [hold, own]
+    if (own.length > 0) group = groups.next()
+  }
+  for (; !group.done; group = groups.next()) yield [null, group.value.entries]
+}
+
+function* entryGroups(
+  db: DatabaseSync,
+  numbers: Numbers,
+): Generator<{ readonly hold: string; readonly entries: readonly Entry[] }, undefined> {
+  let hold = ''
+  let entries: Entry[] = []
+  const sql = 'select * from entry where hold is not null order by hold, seq'
+  for (const row of rows(db, sql)) {
+    const entry = entryFromRow(row as EntryRow, numbers)
+    if (entry.hold !== hold && entries.length > 0) {
+      yield { hold, entries }
+      entries = []
+    }
+    hold = entry.hold ?? ''
+    entries.push(entry)
+  }
+  if (entries.length > 0) yield { hold, entries }
+  return undefined
 }
 
 /** Copies a ledger that may be in use, and writes its checksum beside the copy. */
@@ -102,7 +190,7 @@ export async function backUp(path: string, to: string): Promise<string> {
   if (!existsSync(path))
     throw new Error(`there is no ledger at ${path}: name its folder with --data`)
   if (existsSync(to)) throw new Error(`${to} exists already: choose another name`)
-  const db = new DatabaseSync(path, { readOnly: true })
+  const db = openToRead(path)
   try {
     await backup(db, to)
   } finally {

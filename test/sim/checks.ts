@@ -137,7 +137,8 @@ async function recounted(
     const account = await store.account(key)
     findings.push(account === null ? null : checkAccount(recount, account))
   }
-  findings.push(...holds.map((hold) => checkHold(recount, hold)))
+  const own = Map.groupBy(entries, ({ hold }) => hold)
+  findings.push(...holds.map((hold) => checkHold(recount, hold, own.get(hold.id) ?? [])))
   assert.deepEqual(
     findings.filter((found) => found !== null),
     [],
