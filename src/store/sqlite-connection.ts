@@ -7,15 +7,21 @@ import { migrate } from './sqlite-schema.ts'
  * took acknowledged commits in most of the crash images measured.
  */
 export function openConnection(path: string): DatabaseSync {
-  const db = new DatabaseSync(path)
+  let db: DatabaseSync | null = null
   try {
+    db = new DatabaseSync(path)
     db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
       pragma busy_timeout = 2000; pragma cache_size = -32000`)
     migrate(db)
     return db
   } catch (error) {
-    db.close()
-    throw error
+    db?.close()
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `the ledger ${path} cannot be used: ${reason}. Is its disk writable and not full? ` +
+        '`bursar doctor` says whether the file is sound',
+      { cause: error },
+    )
   }
 }
 
@@ -28,16 +34,24 @@ export interface Lock {
  * system drops it with the process, however that ends.
  */
 export function lock(path: string): Lock {
-  const db = new DatabaseSync(path)
+  let db: DatabaseSync | null = null
   try {
+    db = new DatabaseSync(path)
     db.exec('pragma busy_timeout = 200; pragma locking_mode = exclusive; begin exclusive')
+    const held = db
+    return { release: () => held.close() }
   } catch (error) {
-    db.close()
-    throw new Error(
-      `another Bursar is using ${path.replace(/[^/]+$/, '')}: stop it or choose another ` +
-        'folder with --data',
-      { cause: error },
-    )
+    db?.close()
+    throw new Error(whyNotLocked(path.replace(/[^/]+$/, ''), error), { cause: error })
   }
-  return { release: () => db.close() }
+}
+
+const busy = 5
+
+function whyNotLocked(folder: string, error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error)
+  const taken = error instanceof Error && 'errcode' in error && error.errcode === busy
+  return taken
+    ? `another Bursar is using ${folder}: stop it or choose another folder with --data`
+    : `${folder} cannot be locked: ${reason}. Is its disk writable and not full?`
 }
