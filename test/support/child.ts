@@ -1,4 +1,4 @@
-/** The real program as a process of its own: for what only a process meets, death and full disks. */
+/** The real program as a process of its own: for what only a process meets, death and disks. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
