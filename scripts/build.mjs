@@ -1,5 +1,5 @@
 // JavaScript for the published package, because Node strips no types below node_modules: the program,
-// and the thread that writes the ledger.
+// and the threads that write the ledger and count it again.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
@@ -11,6 +11,7 @@ const bundle = await rolldown({
   input: {
     main: join(root, 'src', 'main.ts'),
     'sqlite-thread': join(root, 'src', 'store', 'sqlite-thread.ts'),
+    'inspect-thread': join(root, 'src', 'store', 'inspect-thread.ts'),
   },
   platform: 'node',
   external: (id) =>

@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server'
 import { controlApp } from '#control/app.ts'
 import type { ControlDeps } from '#control/deps.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
@@ -24,6 +25,7 @@ import { metricsObserver } from '#observe/metrics.ts'
 import type { Notifier } from '#ports/notifier.ts'
 import type { Observe } from '#ports/observer.ts'
 import type { Store } from '#ports/store.ts'
+import { inspector } from '#store/inspector.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { systemChance } from '#system/chance.ts'
 import { systemClock } from '#system/clock.ts'
@@ -61,7 +63,8 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 })
   const pepper = pepperOf(options.dataFolder, systemChance, options.secretKey)
   const adminToken = adminTokenOf(options)
-  const store = new SqliteStore({ path: join(options.dataFolder, 'bursar.db') })
+  const path = join(options.dataFolder, 'bursar.db')
+  const store = new SqliteStore({ path })
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(logObserver(options.logLevel), metrics.observe)
   const config = { snapshot: options.load() }
@@ -81,8 +84,8 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   }
   const desk = newDesk(deps)
   const traffic: Traffic = { inFlight: 0, stopping: false }
-  const { text } = metrics
-  const parts = { config, store, observe, pepper, adminToken, keys, traffic, metrics: text }
+  const read = { metrics: metrics.text, inspect: inspector(path) }
+  const parts = { config, store, observe, pepper, adminToken, keys, traffic, ...read }
   const handle = doorman(desk, traffic, controlDeps(parts))
   const jobs = startJobs(config, store, observe)
   const { host, port, connections = {} } = options
@@ -258,14 +261,16 @@ function controlDeps(parts: {
   readonly keys: KeyRing
   readonly traffic: Traffic
   readonly metrics: () => Promise<string>
+  readonly inspect: () => Promise<Inspection>
 }): ControlDeps {
-  const { config, store, observe, pepper, adminToken, keys, traffic, metrics } = parts
+  const { config, store, observe, pepper, adminToken, keys, traffic, metrics, inspect } = parts
   return {
     clock: systemClock,
     chance: systemChance,
     observe,
     store,
     metrics,
+    inspect,
     snapshot: () => config.snapshot,
     keys: {
       make: () => {

@@ -1,22 +1,14 @@
 /** Commands on a ledger's file, whether or not a server uses it: doctor, backup, restore. */
 import type { Command } from 'commander'
-import type { Finding } from '#core/recount.ts'
+import { type Finding, type Inspection, showInspection } from '#core/recount.ts'
 import { ExitError, exitCodes } from './client.ts'
 import { type Output, printJson } from './output.ts'
 
-export interface Inspected {
-  readonly entries: number
-  readonly accounts: number
-  readonly holds: number
-  readonly openHolds: number
-  readonly findings: readonly Finding[]
-}
-
 /** The ledger in the data folder, as `main` reaches it. */
 export interface LedgerFiles {
-  inspect(data: string | undefined): Inspected
+  inspect(data: string | undefined): Inspection
   backUp(data: string | undefined, to: string): Promise<string>
-  restore(from: string, data: string | undefined): Promise<Inspected>
+  restore(from: string, data: string | undefined): Promise<Inspection>
 }
 
 interface Options {
@@ -35,7 +27,7 @@ export function addLedgerCommands(program: Command, output: Output, files: Ledge
     .option('--json')
     .action(({ data, json }: Options) => {
       const found = files.inspect(data)
-      if (json) printJson(output, { ok: found.findings.length === 0, ...found })
+      if (json) printJson(output, showInspection(found))
       else if (found.findings.length === 0) output.out(`${sizeOf(found)}: sound\n`)
       else output.err(`${found.findings.map(lineOf).join('\n')}\n`)
       if (found.findings.length > 0) {
@@ -59,12 +51,13 @@ export function addLedgerCommands(program: Command, output: Output, files: Ledge
       const found = await files.restore(file, data)
       output.out(
         `${sizeOf(found)}: restored. What was spent after this backup is not in it: ` +
-          'compare with the providers’ bills before you start.\n',
+          'compare with the providers’ bills before you start. Keys open with the same ' +
+          'secret-key only: copy that file into the folder, or set BURSAR_SECRET_KEY.\n',
       )
     })
 }
 
-function sizeOf({ entries, accounts, holds, openHolds }: Inspected): string {
+function sizeOf({ entries, accounts, holds, openHolds }: Inspection): string {
   return `${entries} entries, ${accounts} accounts, ${holds} holds (${openHolds} open)`
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { formatUsdPerMillion } from '#core/money.ts'
+import { showInspection } from '#core/recount.ts'
 import { toIso } from '#core/time.ts'
 import { declare, type Route } from './route.ts'
 
@@ -36,6 +37,17 @@ const configShape = z.object({
   notices: z.array(z.string()),
 })
 
+const doctorShape = z.object({
+  ok: z.boolean(),
+  entries: z.number(),
+  accounts: z.number(),
+  holds: z.number(),
+  open_holds: z.number(),
+  findings: z.array(
+    z.object({ seq: z.number().nullable(), subject: z.string(), message: z.string() }),
+  ),
+})
+
 export const aboutRoutes: readonly Route[] = [
   declare({
     method: 'get',
@@ -68,6 +80,13 @@ export const aboutRoutes: readonly Route[] = [
         }))
       })
     },
+  }),
+  declare({
+    method: 'get',
+    path: '/doctor',
+    summary: 'The ledger counted again from its first entry, and what is wrong with it',
+    answer: doctorShape,
+    handle: async ({ deps }) => showInspection(await deps.inspect()),
   }),
   declare({
     method: 'get',

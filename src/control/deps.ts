@@ -1,5 +1,6 @@
 /** What the control plane is given. */
 import type { VirtualKey } from '#core/key.ts'
+import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
@@ -21,6 +22,8 @@ export interface ControlDeps {
   /** Who holds this bearer token, or null. */
   readonly actorOf: (token: string) => Actor | null
   readonly health: () => Health
+  /** The ledger counted again, beside what is being served. */
+  readonly inspect: () => Promise<Inspection>
   /** Prometheus text. */
   readonly metrics: () => Promise<string>
 }

@@ -14,6 +14,24 @@ export interface Finding {
   readonly message: string
 }
 
+/** A ledger counted again. */
+export interface Inspection {
+  readonly entries: number
+  readonly accounts: number
+  readonly holds: number
+  readonly openHolds: number
+  /** The first bad entry first; empty: the ledger is what its entries say. */
+  readonly findings: readonly Finding[]
+}
+
+/** As the API and the command print it. */
+export function showInspection({ openHolds, findings, ...counts }: Inspection): {
+  readonly ok: boolean
+  readonly [key: string]: unknown
+} {
+  return { ok: findings.length === 0, ...counts, open_holds: openHolds, findings }
+}
+
 interface Sum {
   posted: bigint
   pending: bigint

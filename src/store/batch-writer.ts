@@ -30,9 +30,9 @@ export function writerOnTheSpot(writer: SqliteWriter): BatchWriter {
 }
 
 /** `.ts` in the checkout, `.js` beside the built program. */
-const threadFile = (): URL => {
+export function threadFile(name: 'sqlite-thread' | 'inspect-thread'): URL {
   const [extension] = /\.[jt]s$/.exec(import.meta.url) ?? ['.js']
-  return new URL(`./sqlite-thread${extension}`, import.meta.url)
+  return new URL(`./${name}${extension}`, import.meta.url)
 }
 
 /** A thread that died is replaced: what it left undone SQLite has rolled back. */
@@ -63,7 +63,7 @@ export class WriterThread implements BatchWriter {
   }
 
   #start(): Worker {
-    const worker = new Worker(threadFile(), { workerData: { path: this.#path } })
+    const worker = new Worker(threadFile('sqlite-thread'), { workerData: { path: this.#path } })
     // It holds up no process that has nothing to write.
     worker.unref()
     worker.on('message', (failure: string | null) => {

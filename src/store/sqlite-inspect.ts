@@ -1,7 +1,17 @@
 /** A ledger file looked at from outside: read only, whether or not a Bursar is using it. */
 import { createHash } from 'node:crypto'
-import { copyFileSync, createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import {
+  closeSync,
+  copyFileSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import type { AccountKey } from '#core/account.ts'
@@ -10,6 +20,7 @@ import {
   checkAccount,
   checkHold,
   type Finding,
+  type Inspection,
   missingHold,
   newRecount,
   type Recount,
@@ -24,15 +35,6 @@ import {
   type HoldRow,
   type Numbers,
 } from './codec.ts'
-
-export interface Inspection {
-  readonly entries: number
-  readonly accounts: number
-  readonly holds: number
-  readonly openHolds: number
-  /** The first bad entry first; empty: the ledger is what its entries say. */
-  readonly findings: readonly Finding[]
-}
 
 const findingsMax = 20
 
@@ -185,6 +187,8 @@ function* entryGroups(
   return undefined
 }
 
+const allPages = 0x7fffffff
+
 /** Copies a ledger that may be in use, and writes its checksum beside the copy. */
 export async function backUp(path: string, to: string): Promise<string> {
   if (!existsSync(path))
@@ -192,7 +196,8 @@ export async function backUp(path: string, to: string): Promise<string> {
   if (existsSync(to)) throw new Error(`${to} exists already: choose another name`)
   const db = openToRead(path)
   try {
-    await backup(db, to)
+    // In one step: between two, a busy writer would have it begin again and again.
+    await backup(db, to, { rate: allPages })
   } finally {
     db.close()
   }
@@ -206,7 +211,11 @@ export async function backUp(path: string, to: string): Promise<string> {
  * balances are not its entries, and a folder that has a ledger already.
  */
 export async function restore(from: string, to: string): Promise<Inspection> {
-  if (existsSync(to)) throw new Error(`${to} exists: move it away first, nothing is overwritten`)
+  // A log that is left over would be played into what is restored.
+  for (const file of [to, `${to}-wal`, `${to}-journal`]) {
+    if (existsSync(file))
+      throw new Error(`${file} exists: move it away first, nothing is overwritten`)
+  }
   if (!existsSync(from)) throw new Error(`there is no backup at ${from}`)
   const noted = `${from}.sha256`
   if (!existsSync(noted)) throw new Error(`${noted} is missing: the backup cannot be checked`)
@@ -217,8 +226,23 @@ export async function restore(from: string, to: string): Promise<Inspection> {
   const inspection = inspect(from)
   const [first] = inspection.findings
   if (first !== undefined) throw new Error(`${from} is not sound: ${first.message}`)
-  copyFileSync(from, to)
+  putDown(from, to)
   return inspection
+}
+
+/** Under its name only once it is whole and on the disk. */
+function putDown(from: string, to: string): void {
+  const part = `${to}.part`
+  copyFileSync(from, part)
+  sync(part)
+  renameSync(part, to)
+  sync(dirname(to))
+}
+
+function sync(path: string): void {
+  const file = openSync(path, 'r')
+  fsyncSync(file)
+  closeSync(file)
 }
 
 async function checksumOf(path: string): Promise<string> {

@@ -117,7 +117,7 @@ test('budgets, a call, an override: the shapes that scripts rely on', async () =
 
 test('tables for people, without control characters', async () => {
   const refused = await bursar(['key', 'create', '--agent', 'resolver', '--name', 'a\u202eb'])
-  expect(refused).toMatchObject({ code: 1, out: '' })
+  expect(refused).toMatchObject({ code: 2, out: '' })
   const { out } = await bursar(['key', 'list'])
   expect(out).toMatch(/^ID +NAME/)
   // What got in all the same is shown, not obeyed.
