@@ -111,6 +111,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 }
 
 function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Server {
+  const last = new WeakMap<Socket, ServerResponse>()
   const http1 = createHttp1(
     {
       maxHeaderSize: limits.headerBytesMax,
@@ -122,7 +123,10 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Ser
       joinDuplicateHeaders: false,
       requireHostHeader: true,
     },
-    handle,
+    (request, response) => {
+      last.set(request.socket, response)
+      handle(request, response)
+    },
   )
   http1.maxHeadersCount = limits.headersMax
   // It listens by our sniffer. Node sets up its time limits, and what `closeIdleConnections` needs,
@@ -132,6 +136,11 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Ser
   http1.on('upgrade', (_request, socket: Socket) => refuseUpgrade(socket))
   http1.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy()
+    const answer = last.get(socket)
+    if (answer !== undefined && isUnderWay(answer)) {
+      // Our words would stand in the middle of the answer, or be taken for it.
+      return answer.writableEnded ? void socket.end() : socket.destroy()
+    }
     const status =
       error.code === 'HPE_HEADER_OVERFLOW'
         ? '431 Request Header Fields Too Large'
@@ -141,6 +150,12 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Ser
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   })
   return http1
+}
+
+/** Its request was read whole, or it has begun, and the connection is not free for another. */
+function isUnderWay(answer: ServerResponse): boolean {
+  const { headersSent, req, writableFinished, shouldKeepAlive } = answer
+  return (headersSent || req.complete) && (!writableFinished || !shouldKeepAlive)
 }
 
 /** Node watches the clock for HTTP/1.1 only: here the limits are kept by hand. */
