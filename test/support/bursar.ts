@@ -10,6 +10,7 @@ import { secret } from '#lib/secret.ts'
 import { type Simulator, startSimulator } from '#simulator/server.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import type { GatewayLimits } from '#gateway/deps.ts'
+import type { ConnectionLimits } from '#gateway/listener.ts'
 import { type Bursar, startBursar } from '#src/wiring.ts'
 
 export interface World extends AsyncDisposable {
@@ -34,6 +35,9 @@ export interface WorldOptions {
   readonly retries?: number
   /** Names of simulated providers, one target each. */
   readonly providers?: readonly string[]
+  /** Another provider than the simulator, at this address. */
+  readonly providerUrl?: string
+  readonly connections?: Partial<ConnectionLimits>
 }
 
 export function snapshotFor(
@@ -84,8 +88,9 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     adminToken: 'adm_test',
     secretKey: 'pepper',
     logLevel: 'silent',
-    load: () => snapshotFor(options.config, simulator.url, options),
+    load: () => snapshotFor(options.config, options.providerUrl ?? simulator.url, options),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.connections === undefined ? {} : { connections: options.connections }),
   })
   const api = async (path: string, body?: unknown): Promise<unknown> => {
     const answer = await fetch(`${bursar.url}/api/v1${path}`, {
