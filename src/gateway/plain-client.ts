@@ -70,7 +70,8 @@ export class PlainClient implements Client {
       this.#sendHead()
       if (this.#chunked) this.#socket.write(lastChunk, 'latin1')
     }
-    this.#ended()
+    // The next request waits until this answer is taken: what it would add has nowhere to go.
+    if (this.gone || !this.#socket.writableNeedDrain) this.#ended()
   }
 
   destroy(): void {
@@ -88,7 +89,8 @@ export class PlainClient implements Client {
 
   /** The connection is closed, by whomever. */
   lost(): void {
-    if (this.#complete || this.gone) return
+    if (this.gone) return
+    if (this.#complete) return this.#ended()
     this.gone = true
     this.drained()
     for (const listener of this.#goneListeners) listener()
@@ -97,6 +99,7 @@ export class PlainClient implements Client {
   drained(): void {
     this.#stalledSince = null
     for (const listener of this.#drainListeners.splice(0)) listener()
+    if (this.#complete) this.#ended()
   }
 
   /** A reader that takes nothing for so long has hung up, whatever its socket says. */

@@ -122,8 +122,10 @@ test('tables for people, without control characters', async () => {
   expect(out).toMatch(/^ID +NAME/)
   // What got in all the same is shown, not obeyed.
   let shown = ''
-  const output = { out: (text: string) => void (shown += text), err: () => {} }
-  printTable(output, [{ name: 'a\u202eb' }], ['name'])
+  const show = (text: string): void => {
+    shown += text
+  }
+  printTable({ out: show, err: () => {} }, [{ name: 'a\u202eb' }], ['name'])
   expect(shown).toContain('a\\u{202e}b')
 })
 

@@ -172,6 +172,7 @@ test('B3: who stops reading a long document is dropped too', async () => {
     config,
     providerUrl: provider.url,
     limits: { stalledMs: 300 },
+    connections: { checkMs: 30 },
   })
   const key = await world.key()
   const socket = deaf(world, key, body)
