@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Target } from './targets.ts'
+import { pinned, type Target } from './targets.ts'
 
 export type Shape = '2 KB' | '60 KB' | 'stream'
 
@@ -35,6 +35,7 @@ export function flood(
   shape: Shape,
   connections: number,
   seconds: number,
+  keys: readonly string[] = [],
 ): Throughput {
   const folder = mkdtempSync(join(tmpdir(), 'bench-wrk-'))
   const script = join(folder, 'load.lua')
@@ -42,6 +43,7 @@ export function flood(
   writeFileSync(
     script,
     `wrk.method = "POST"\nwrk.body = [==[${bodyOf(shape)}]==]\n${lines.join('\n')}
+     ${rotating(keys)}
      done = function(summary, latency)
        local e = summary.errors
        io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration,
@@ -50,13 +52,27 @@ export function flood(
      end`,
   )
   const url = `http://127.0.0.1:${port}/v1/chat/completions`
-  const args = ['-c', '0', 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url]
-  const ran = spawnSync('taskset', args, { encoding: 'utf8' })
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url]
+  const ran = pinned
+    ? spawnSync('taskset', ['-c', '0', 'wrk', ...args], { encoding: 'utf8' })
+    : spawnSync('wrk', args, { encoding: 'utf8' })
   rmSync(folder, { recursive: true, force: true })
   const match = /RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)/.exec(ran.stdout)
   if (match === null) throw new Error(`wrk said: ${ran.stdout}${ran.stderr}`)
   const [requests = 0, micros = 1, p50Ms = 0, p99Ms = 0, errors = 0] = match.slice(1).map(Number)
   return { perSecond: (requests * 1e6) / micros, p50Ms, p99Ms, errors }
+}
+
+/** Each request under the next key. */
+function rotating(keys: readonly string[]): string {
+  if (keys.length === 0) return ''
+  return `local keys = {${keys.map((key) => `"Bearer ${key}"`).join(',')}}
+     local no = 0
+     request = function()
+       no = no % #keys + 1
+       wrk.headers["authorization"] = keys[no]
+       return wrk.format()
+     end`
 }
 
 export interface Times {

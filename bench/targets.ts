@@ -16,16 +16,20 @@ export interface Target {
   stop(): Promise<void>
 }
 
-const hasTaskset = spawnSync('taskset', ['-V']).status === 0
+/**
+ * `--pin`: the proxy has core 1 to itself, load and upstream share core 0. Without it all share all
+ * cores, as they do on a machine of one's own: a proxy that can use two may.
+ */
+export const pinned =
+  process.argv.includes('--pin') && spawnSync('taskset', ['-V']).status === 0
 
-/** A process on one core: the proxy has core 1 to itself, load and upstream share core 0. */
-export function run(
+function run(
   core: number,
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): ChildProcess {
-  const [file, all] = hasTaskset
+  const [file, all] = pinned
     ? ['taskset', ['-c', String(core), command, ...args]]
     : [command, [...args]]
   return spawn(file, all, {
@@ -88,9 +92,9 @@ export async function nginx(): Promise<Target | null> {
   const config = join(folder, 'nginx.conf')
   writeFileSync(
     config,
-    `daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 60000;
+    `daemon off; ${pinned ? 'master_process off; worker_processes 1' : 'worker_processes 2'};
      pid ${folder}/pid; error_log ${folder}/error crit;
-     events { worker_connections 30000; }
+     events { worker_connections 15000; }
      http {
        access_log off; client_body_buffer_size 128k; keepalive_requests 10000000;
        client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
@@ -132,9 +136,16 @@ export interface BursarOptions {
   readonly nodeArgs?: readonly string[]
   /** A tree to run instead of this one: for before and after in one run. */
   readonly tree?: string
+  readonly agents?: number
 }
 
-export async function bursar(options: BursarOptions = {}): Promise<Target> {
+export interface BursarTarget extends Target {
+  readonly data: string
+  /** One for each of the agents, `a0` and so on. */
+  readonly keys: readonly string[]
+}
+
+export async function bursar(options: BursarOptions = {}): Promise<BursarTarget> {
   const { port = 4815, config = join(here, 'bursar.yaml'), nodeArgs = [] } = options
   const tree = options.tree ?? join(here, '..')
   const folder = mkdtempSync(join(tmpdir(), 'bench-bursar-'))
@@ -152,18 +163,26 @@ export async function bursar(options: BursarOptions = {}): Promise<Target> {
     ],
     { BENCH_UPSTREAM: `http://127.0.0.1:${upstreamPort}/v1`, BURSAR_LOG: 'warn' },
   )
-  await listening(port)
-  const key = await newKey(port, readFileSync(join(data, 'admin-token'), 'utf8').trim())
+  await listening(port, 300_000)
+  const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
+  const key = await newKey(port, token, 'resolver')
+  const keys: string[] = []
+  for (let from = 0; from < (options.agents ?? 0); from += 100) {
+    const some = Array.from({ length: Math.min(100, (options.agents ?? 0) - from) }, (_, i) =>
+      newKey(port, token, `a${from + i}`),
+    )
+    keys.push(...(await Promise.all(some)))
+  }
   const headers = { authorization: `Bearer ${key}`, 'bursar-user': 'u1' }
   const clean = (): void => rmSync(folder, { recursive: true, force: true })
-  return started('Bursar', port, child, headers, clean)
+  return { ...(await started('Bursar', port, child, headers, clean)), data, keys }
 }
 
-async function newKey(port: number, adminToken: string): Promise<string> {
+async function newKey(port: number, adminToken: string, agent: string): Promise<string> {
   const answer = await fetch(`http://127.0.0.1:${port}/api/v1/keys`, {
     method: 'POST',
     headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ team: 'support', agent: 'resolver', environment: 'prod' }),
+    body: JSON.stringify({ team: 'support', agent, environment: 'prod' }),
   })
   if (!answer.ok) throw new Error(`no key: ${answer.status} ${await answer.text()}`)
   return ((await answer.json()) as { key: string }).key
