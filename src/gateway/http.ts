@@ -72,7 +72,7 @@ export async function handleData(
     case 'credential_in_url':
       return no('invalid_key', 'A key in the URL ends up in logs: send it in a header.')
     case 'not_found':
-      return no('not_found', `Bursar does not serve ${method} ${target.split('?')[0]}.`)
+      return no('not_found', `Bursar does not serve ${method} ${withoutKey(target)}.`)
     case 'models':
       return answerModels(desk, callerDialect(headers, matched.dialect), headers, client)
     case 'budget':
@@ -80,6 +80,12 @@ export async function handleData(
     case 'endpoint':
       return receiveCall(desk, traffic, { request, response, headers, client }, matched.endpoint)
   }
+}
+
+/** The path, for a person to find what is wrong with it; some put their key there. */
+function withoutKey(target: string): string {
+  const [path = ''] = target.split('?')
+  return path.slice(0, 200).replace(/vk_[^/]*/g, 'vk_...')
 }
 
 interface Arrived {

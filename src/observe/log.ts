@@ -2,6 +2,7 @@
 import { type Logger, pino } from 'pino'
 import { formatUsd, type Nanos } from '#core/money.ts'
 import type { Observation } from '#core/observation.ts'
+import type { RefusalCode } from '#core/refusal.ts'
 import type { Observe } from '#ports/observer.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -14,6 +15,12 @@ export function logObserver(level: LogLevel): Observe {
   )
   return (observation) => write(log, observation)
 }
+
+/**
+ * Refusals whose sentence repeats what was sent: a path with a key in it, a name out of a prompt.
+ * The caller has the sentence; with its call id, what is logged is enough to find it.
+ */
+const quotesCaller: ReadonlySet<RefusalCode> = new Set(['invalid_request', 'not_found'])
 
 function write(log: Logger, o: Observation): void {
   switch (o.kind) {
@@ -37,8 +44,10 @@ function write(log: Logger, o: Observation): void {
     }
     case 'call_ended':
       return log.debug({ ...o, cost: formatUsd(o.cost) }, 'call ended')
-    case 'call_refused':
-      return log.info(o, 'call refused')
+    case 'call_refused': {
+      const { message, ...rest } = o
+      return log.info(quotesCaller.has(o.code) ? rest : { ...rest, message }, 'call refused')
+    }
     case 'overage':
       return log.error(
         { ...o, held: formatUsd(o.held), cost: formatUsd(o.cost) },

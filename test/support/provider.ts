@@ -23,6 +23,8 @@ export async function startRawProvider(script: Script): Promise<RawProvider> {
     let text = ''
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1')
+      // A greeting in TLS, which this does not speak.
+      if (text.startsWith('\x16')) return socket.destroy()
       for (let end = wholeRequest(text); end !== -1; end = wholeRequest(text)) {
         count += 1
         last = text.slice(0, end)
