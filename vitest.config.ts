@@ -17,6 +17,7 @@ export default defineConfig({
       project('clients', 'test/clients/**/*.test.ts', 60_000),
       project('e2e', 'test/e2e/**/*.test.ts', 300_000),
       project('faults', 'test/faults/**/*.test.ts', 600_000),
+      project('fuzz', 'test/fuzz/**/*.test.ts', 600_000),
     ],
   },
 })

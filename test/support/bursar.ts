@@ -170,7 +170,7 @@ export async function until(
 }
 
 /** Every stored balance against the fold of the entries. Returns the open holds. */
-export async function auditBooks(world: World): Promise<number> {
+export async function auditBooks(world: Pick<World, 'bursar'>): Promise<number> {
   const { store } = world.bursar
   const balances = new Map<string, { posted: bigint; pending: bigint }>()
   let folded = fold([])

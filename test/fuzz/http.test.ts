@@ -1,0 +1,171 @@
+/**
+ * Requests that chance has bent, through the running program and to a provider that fails on
+ * request. There is no maintained coverage-guided fuzzer for JavaScript (Jazzer.js has stopped), so
+ * what is bent starts from valid requests, and reaches deep that way. A failure prints the seed
+ * that repeats it (BURSAR_SEED).
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { Pool } from 'undici'
+import { expect, test } from 'vitest'
+import { refusalCodes } from '#core/refusal.ts'
+import { formatUsd, nanos } from '#core/money.ts'
+import { startBursar } from '#src/wiring.ts'
+import type { Bill } from '#simulator/bill.ts'
+import { auditBooks, snapshotFor, until } from '#test/support/bursar.ts'
+import { liveBytes } from '#test/support/memory.ts'
+import { type Shot, shot } from './requests.ts'
+
+const shots = process.env.BURSAR_LONG === '1' ? 500_000 : 100_000
+const seed = Number(process.env.BURSAR_SEED ?? Date.now() % 2 ** 31)
+const workers = 48
+const config = `organization: acme
+budgets:
+  - { name: all, budget_yearly_usd: 10000000 }
+  - { name: each user, per: user, budget_yearly_usd: 100000 }
+quotas: [{ per: tenant, max_calls_per_day: 100000000 }]
+policy: { max_wait: 1s }
+`
+
+/** In a process of its own: what it keeps for its bill is not ours to grow by. */
+function startProvider(): Promise<{ url: string; child: ChildProcess }> {
+  const root = new URL('../../', import.meta.url).pathname
+  const args = ['--disable-warning=ExperimentalWarning', `${root}src/main.ts`, 'simulate']
+  const child = spawn(process.execPath, [...args, '--listen', '127.0.0.1:0'])
+  return new Promise((resolve, reject) => {
+    child.stdout.on('data', (chunk) => {
+      const url = /simulator\s+(http:\S+)/.exec(String(chunk))?.[1]
+      if (url !== undefined) resolve({ url, child })
+    })
+    child.on('exit', () => reject(new Error('the simulator did not start')))
+  })
+}
+
+interface Said {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly text: string
+}
+
+/** Null: the connection broke, as it does where an answer was cut on its way. */
+async function fire(pool: Pool, { method, path, headers, body }: Shot): Promise<Said | null> {
+  try {
+    const answer = await pool.request({
+      method: method as 'POST',
+      path,
+      headers,
+      ...(method === 'GET' ? {} : { body }),
+    })
+    return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() }
+  } catch (error) {
+    // The client itself refuses to send some of what chance draws: that is no shot at us.
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') return null
+    if (/SOCKET|ABORTED|ECONNRESET|HTTP_PARSER|other side closed/.test(`${code} ${error}`))
+      return null
+    throw error
+  }
+}
+
+const ours: ReadonlySet<string> = new Set(['upstream_unreachable', 'upstream_timeout'])
+
+/** Why an answer is a fault of ours, or null. */
+function faultOf(said: Said): string | null {
+  if (said.status < 500 || said.headers['bursar-origin'] === 'upstream') return null
+  const code = Object.keys(refusalCodes).find((name) => said.text.toLowerCase().includes(name))
+  return code !== undefined && ours.has(code) ? null : `${said.status} ${said.text.slice(0, 300)}`
+}
+
+test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledger`, async () => {
+  const provider = await startProvider()
+  const dataFolder = mkdtempSync(join(tmpdir(), 'bursar-fuzz-'))
+  const bursar = await startBursar({
+    host: '127.0.0.1',
+    port: 0,
+    dataFolder,
+    demo: false,
+    adminToken: 'adm_test',
+    secretKey: 'pepper',
+    logLevel: 'silent',
+    load: () => snapshotFor(config, provider.url),
+  })
+  const api = async (path: string, body?: unknown): Promise<unknown> => {
+    const answer = await fetch(`${bursar.url}/api/v1${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: 'Bearer adm_test' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    return answer.json()
+  }
+  const { key } = (await api('/keys', {})) as { key: string }
+  const pool = new Pool(bursar.url, { connections: workers, pipelining: 1 })
+  const arbitrary = shot(key)
+  const statuses = new Map<number, number>()
+  // What is drawn is shot several times over: drawing costs more than a call.
+  const batchSize = 1000
+  const repeats = 4
+  const round = async (no: number): Promise<void> => {
+    const drawn = fc.sample(arbitrary, { numRuns: batchSize / repeats, seed: seed + no })
+    const queue = Array.from({ length: repeats }, () => drawn).flat()
+    const work = async (): Promise<void> => {
+      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+        const said = await fire(pool, next)
+        statuses.set(said?.status ?? 0, (statuses.get(said?.status ?? 0) ?? 0) + 1)
+        const fault = said === null ? null : faultOf(said)
+        if (fault === null) continue
+        const shown = `${next.method} ${next.path} ${JSON.stringify(next.headers)}`
+        throw new Error(`seed ${seed}: ${shown} ${Buffer.from(next.body)}\n-> ${fault}`)
+      }
+    }
+    await Promise.all(Array.from({ length: workers }, work))
+  }
+  const heap: number[] = []
+  try {
+    for (let no = 0; no < shots / batchSize; no += 1) {
+      await round(no)
+      if (no % 10 === 9) heap.push(liveBytes())
+    }
+    await pool.close()
+    await until('no open hold', async () => (await bursar.store.openHolds()) === 0, 10_000)
+    const bill = (await (await fetch(`${provider.url}/__sim/bill`)).json()) as Bill
+    const world = { bursar, api, simulator: { bill: () => bill } }
+    expect(await auditBooks(world)).toBe(0)
+    await trueUpAll(world, bill)
+    expect(await auditBooks(world)).toBe(0)
+    const rows = (await api('/budgets')) as { name: string; posted_usd: string }[]
+    expect(rows.find(({ name }) => name.startsWith('all'))?.posted_usd).toBe(bill.total_usd)
+    // Bent in all ways, and still many were served and many refused.
+    const shown = [...statuses].join(' ')
+    expect(statuses.get(200) ?? 0, shown).toBeGreaterThan(shots / 10)
+    expect(statuses.get(400) ?? 0, shown).toBeGreaterThan(shots / 10)
+    const half = Math.floor(heap.length / 2)
+    const before = Math.max(...heap.slice(0, half))
+    const after = Math.min(...heap.slice(half))
+    expect(after - before, `heap by round: ${heap.join(' ')}`).toBeLessThan(24 * 1024 * 1024)
+  } finally {
+    await bursar.stop('test over')
+    provider.child.kill()
+    rmSync(dataFolder, { recursive: true, force: true })
+  }
+})
+
+type Books = Parameters<typeof auditBooks>[0] & {
+  api(path: string, body?: unknown): Promise<unknown>
+}
+
+/** What nobody knew is set right by the provider's bill, as reconciliation does. */
+async function trueUpAll({ bursar, api }: Books, bill: Bill): Promise<void> {
+  const lines = new Map(bill.lines.map((line) => [line.client_request_id, line.cost_usd]))
+  const holds = await bursar.store.recentHolds(10_000_000)
+  const presumed = holds.filter(({ basis }) => basis === 'presumed')
+  const work = async (): Promise<void> => {
+    for (let next = presumed.pop(); next !== undefined; next = presumed.pop()) {
+      const cost_usd = lines.get(next.id) ?? formatUsd(nanos(0n))
+      await api('/ledger/adjustments', { hold: next.id, cost_usd, reason: "the provider's bill" })
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, work))
+}
