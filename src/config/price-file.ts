@@ -74,6 +74,7 @@ export function parsePriceBook(
       lineCounter: lines,
       uniqueKeys: true,
       schema: 'failsafe',
+      logLevel: 'error',
     })
     const at = (path: readonly PropertyKey[]): number => {
       const node = document.getIn(path as (string | number)[], true)

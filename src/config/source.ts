@@ -1,5 +1,14 @@
 /** YAML text to plain values, safely, with the place of every node kept for messages. */
-import { isAlias, isMap, isPair, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  visit,
+} from 'yaml'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 
 export interface ConfigProblem {
@@ -30,7 +39,8 @@ export function readSource(
   const lines = new LineCounter()
   const place = (offset: number, message: string, hint: string | null = null): ConfigProblem => {
     const { line, col } = lines.linePos(offset)
-    return { file, line, column: col, message, hint }
+    // Before anything is read there are no lines yet.
+    return { file, line: Math.max(1, line), column: Math.max(1, col), message, hint }
   }
   const unsafe = unsafeIn(text)
   if (unsafe !== null) return failed([place(0, unsafe)])
@@ -40,6 +50,8 @@ export function readSource(
     uniqueKeys: true,
     schema: 'failsafe',
     strict: true,
+    // Its warnings go to standard error by themselves, and quote what they warn of.
+    logLevel: 'error',
   })
   if (!Array.isArray(documents)) return succeeded([])
   const problems: ConfigProblem[] = []
@@ -87,6 +99,11 @@ function faultsOf(document: Document): readonly Fault[] {
     found.push({ offset: error.pos[0], message })
   }
   visit(document, {
+    Pair: (_key, { key }) => {
+      if (isScalar(key) || isAlias(key)) return
+      const offset = isMap(key) || isSeq(key) ? (key.range?.[0] ?? 0) : 0
+      found.push({ offset, message: 'a name must be plain text' })
+    },
     Node: (_key, node) => {
       const offset = node.range?.[0] ?? 0
       if (isAlias(node)) found.push({ offset, message: 'aliases are not allowed' })

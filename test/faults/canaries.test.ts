@@ -134,6 +134,8 @@ const badConfigs = (secret: () => string): readonly string[] => [
   `notify: { webhooks: { x: { url: [${secret()}], secret: { a: ${secret()} } } } }`,
   `notify: { webhooks: { x: { url: ${secret()}, secret: ${secret()} } }, slack: ${secret()} }`,
   `notify: { slack: { webhook_url: { x: ${secret()} } }, email: { smtp: ${secret()} } }`,
+  `? { api_key: ${secret()} }\n: x`,
+  `providers:\n  ? [${secret()}, ${secret()}]\n  : { api_key: ${secret()} }`,
   `notify: { pagerduty: { routing_key: ${secret()}, more: ${secret()} } }`,
 ]
 

@@ -282,6 +282,7 @@ const yaml: Readonly<Record<string, readonly [text: string, problem: RegExp]>> =
   'a merge key': ['policy:\n  <<: { no_budget: deny }\n', /unknown key/],
   'the name __proto__': ['__proto__: { organization: x }\n', /unknown key|not a name/],
   'the name constructor': ['constructor: x\n', /unknown key/],
+  'a map as a name': ['? { organization: x }\n: y\n', /plain text/],
   infinity: ['budgets: [{ budget_monthly_usd: .inf }]\n', /amount/],
   'not a number': ['budgets: [{ budget_monthly_usd: .nan }]\n', /amount/],
   'a negative amount': ['budgets: [{ budget_monthly_usd: -5 }]\n', /amount/],
