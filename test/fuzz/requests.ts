@@ -14,7 +14,7 @@ const messages = fc.array(user, { minLength: 1, maxLength: 4 })
 const cap = fc.constantFrom(1, 16, 64, 200)
 
 /** One well-formed request an operation; each costs a fraction of a cent. */
-const valid: Readonly<Record<string, fc.Arbitrary<Record<string, unknown>>>> = {
+export const requestBodies: Readonly<Record<string, fc.Arbitrary<Record<string, unknown>>>> = {
   '/v1/chat/completions': fc.record(
     {
       model: fc.constantFrom('gpt-5-mini', 'gpt-5-nano', 'gpt-5-mini-2025-08-07', 'no-such-model'),
@@ -176,8 +176,8 @@ const odd = fc
   .string({ maxLength: 12, unit: fc.constantFrom(...'abv1/.:;%2e_-~@+?&=#\\*models') })
   .map((text) => `/${text}`)
 
-const paths = Object.keys(valid)
-const targets = Object.entries(valid).map(([path, bodies]) =>
+const paths = Object.keys(requestBodies)
+const targets = Object.entries(requestBodies).map(([path, bodies]) =>
   bodies.map((body) => ({ path, body })),
 )
 
