@@ -28,9 +28,14 @@ interface Entry {
 const keptMs = 24 * 3_600_000
 const entriesMax = 10_000
 const answerBytesMax = 1024 * 1024
+/** Of all answers kept: ten thousand of the largest would be ten gigabytes. */
+const allBytesMax = 64 * 1024 * 1024
 
 export class Replays {
   readonly #entries = new Map<string, Entry>()
+  /** Slots whose answer is kept, oldest first. */
+  readonly #kept = new Set<string>()
+  #bytes = 0
 
   /** Claims the key for this body, or says what became of the first call that used it. */
   claim(keyId: string, path: string, key: string, body: Uint8Array, now: number): Slot {
@@ -38,7 +43,8 @@ export class Replays {
     const fingerprint = createHash('sha256').update(body).digest('hex')
     const known = this.#entries.get(slot)
     if (known === undefined || now - known.at > keptMs) {
-      this.#makeRoom()
+      this.#forget(slot)
+      if (this.#entries.size >= entriesMax) this.#forgetOldest()
       this.#entries.set(slot, { fingerprint, at: now, answer: null })
       return { kind: 'fresh', slot }
     }
@@ -90,20 +96,44 @@ export class Replays {
     const entry = this.#entries.get(slot)
     if (entry === undefined || entry.answer !== null) return
     if (wasSent) entry.answer = 'lost'
-    else this.#entries.delete(slot)
+    else this.#forget(slot)
   }
 
   #finish(slot: string, head: Omit<Kept, 'body'> | null, body: Uint8Array | null): void {
     const entry = this.#entries.get(slot)
     if (entry === undefined || head === null) return
     const streamed = head.headers['content-type']?.includes('event-stream') === true
-    if (head.status >= 400) this.#entries.delete(slot)
-    else entry.answer = body === null || streamed ? 'lost' : { ...head, body }
+    if (head.status >= 400) return this.#forget(slot)
+    this.#lose(slot)
+    if (body === null || streamed) return
+    entry.answer = { ...head, body }
+    this.#kept.add(slot)
+    this.#bytes += body.byteLength
+    // Their answers go, not what is known of them: a repeat is told so, and makes no second call.
+    for (const oldest of this.#kept) {
+      if (this.#bytes <= allBytesMax) break
+      this.#lose(oldest)
+    }
   }
 
-  #makeRoom(): void {
-    if (this.#entries.size < entriesMax) return
-    const [oldest] = this.#entries.keys()
-    if (oldest !== undefined) this.#entries.delete(oldest)
+  #lose(slot: string): void {
+    const entry = this.#entries.get(slot)
+    if (entry === undefined) return
+    if (this.#kept.delete(slot)) this.#bytes -= sizeOf(entry)
+    entry.answer = 'lost'
   }
+
+  #forgetOldest(): void {
+    const [oldest] = this.#entries.keys()
+    if (oldest !== undefined) this.#forget(oldest)
+  }
+
+  #forget(slot: string): void {
+    this.#lose(slot)
+    this.#entries.delete(slot)
+  }
+}
+
+function sizeOf({ answer }: Entry): number {
+  return answer === null || answer === 'lost' ? 0 : answer.body.byteLength
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { auditBooks, call, chatBody, startWorld, until, type World } from '#test/support/bursar.ts'
+import { growthOf } from '#test/support/memory.ts'
 import { chatAnswer, goodAnswer, httpAnswer, startRawProvider } from '#test/support/provider.ts'
 import { elsewhere, ids, notYet, partly } from './hostile-table.ts'
 
@@ -296,6 +297,25 @@ policy: { on_tight: refuse, max_wait: 1s }
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(3)
   expect(world.simulator.requests()).toBe(3)
   expect(await auditBooks(world)).toBe(0)
+})
+
+test('A24: a hundred answers of a megabyte are not all kept, and none is paid for twice', async () => {
+  const text = chatAnswer('x'.repeat(1_000_000))
+  const json = 'content-type: application/json'
+  await using provider = await startRawProvider((socket) => {
+    socket.write(httpAnswer([json, `content-length: ${text.length}`], text))
+  })
+  await using world = await startWorld({ config, providerUrl: provider.url })
+  const key = await world.key()
+  const once = (no: number): Promise<number> =>
+    call(world, key, chat, chatBody('hi'), { 'idempotency-key': `k${no}` }).then((a) => a.status)
+  const grown = await growthOf(async () => {
+    for (let no = 0; no < 100; no += 1) expect(await once(no)).toBe(200)
+  })
+  expect(grown).toBeLessThan(90 * 1024 * 1024)
+  expect(await once(99)).toBe(200)
+  expect(await once(0)).toBe(409)
+  expect(provider.requests()).toBe(100)
 })
 
 test('A34: while the ledger cannot commit nothing is sent; when it can, calls go on', async () => {
