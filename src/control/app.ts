@@ -61,6 +61,19 @@ export function controlApp(deps: ControlDeps): Hono {
   return app
 }
 
+/** The body, read no further than it may be long. */
+async function textOf(request: Request): Promise<string> {
+  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) throw tooLarge()
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength
+    if (length > bodyBytesMax) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
 interface Reply {
   readonly fingerprint: string
   readonly status: number
@@ -71,8 +84,7 @@ function mount(app: Hono, deps: ControlDeps, route: Route, replies: Map<string, 
   const path = `/api/v1${route.path.replace(/\{(\w+)\}/g, ':$1')}`
   app.on(route.method.toUpperCase(), path, async (c) => {
     const actor = actorFor(deps, c.req.header('authorization'))
-    const text = route.body === null ? '' : await c.req.text()
-    if (text.length > bodyBytesMax) throw tooLarge()
+    const text = route.body === null ? '' : await textOf(c.req.raw)
     const again = c.req.header('idempotency-key')
     const slot =
       again === undefined || route.method === 'get' ? null : `${actor.name} ${c.req.path} ${again}`

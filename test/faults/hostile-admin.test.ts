@@ -7,6 +7,7 @@ import { formatProblem, loadSnapshot } from '#config/load.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import { auditBooks, call, chatBody, startWorld, type World } from '#test/support/bursar.ts'
 import { httpAnswer, startRawProvider } from '#test/support/provider.ts'
+import { raw } from '#test/support/raw.ts'
 
 const config = 'budgets: [{ name: all, budget_yearly_usd: 100000 }]\n'
 const chat = '/v1/chat/completions'
@@ -216,6 +217,22 @@ test('D4, D12: no route takes a config, a provider or an address', async () => {
       expect((await ask(world, method, `/api/v1/${path}`, admin, body)).status, path).toBe(404)
     }
   }
+})
+
+test('D3: a body beyond a megabyte is not read, whatever it says of its length', async () => {
+  await using world = await startWorld({ config })
+  const large = `{"agent":"${'x'.repeat(2 * 1024 * 1024)}"}`
+  expect((await ask(world, 'POST', '/api/v1/keys', admin, large)).status).toBe(413)
+  const head = `POST /api/v1/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${admin}\r\n`
+  const declared = await raw(world.url, `${head}content-length: 9000000000\r\n\r\n{`, {
+    answers: 1,
+  })
+  expect(declared.statuses).toEqual([413])
+  const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`.repeat(20)
+  const chunked = await raw(world.url, `${head}transfer-encoding: chunked\r\n\r\n${chunk}`, {
+    answers: 1,
+  })
+  expect(chunked.statuses).toEqual([413])
 })
 
 test('D7: a name that reads as another is not made', async () => {
