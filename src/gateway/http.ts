@@ -169,8 +169,6 @@ export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
   return {
     open: ({ target, headers }) => {
       if (traffic.stopping || unclearHeader(headers) !== null || !isPlainJson(headers)) return null
-      // Its answer may be kept for long, and the bytes it came in are larger than it.
-      if (headers['idempotency-key'] !== undefined) return null
       const matched = matchEndpoint('POST', target)
       return matched.kind === 'endpoint' ? matched.endpoint : null
     },

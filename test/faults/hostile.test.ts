@@ -312,7 +312,7 @@ test('A24: a hundred answers of a megabyte are not all kept, and none is paid fo
   const grown = await growthOf(async () => {
     for (let no = 0; no < 100; no += 1) expect(await once(no)).toBe(200)
   })
-  expect(grown).toBeLessThan(104 * 1024 * 1024)
+  expect(grown).toBeLessThan(90 * 1024 * 1024)
   expect(await once(99)).toBe(200)
   expect(await once(0)).toBe(409)
   expect(provider.requests()).toBe(100)
