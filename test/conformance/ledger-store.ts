@@ -7,27 +7,14 @@ import { fold } from '#core/fold.ts'
 import type { Asking, Command } from '#core/journal.ts'
 import { nanos, parseRatio } from '#core/money.ts'
 import type { Override } from '#core/override.ts'
-import type { Attribution } from '#core/scope.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
 import type { Store } from '#ports/store.ts'
+import { nobody } from '#test/support/ledger.ts'
 import { stories } from './stories.ts'
 
 /** Noon of an ordinary day, in seconds: stories count from here. */
 const noon = Date.UTC(2026, 5, 15, 12) / 1000
-
-const who: Attribution = {
-  organization: 'acme',
-  business_unit: null,
-  team: null,
-  agent: null,
-  environment: null,
-  tenant: null,
-  user: null,
-  key: null,
-  model: null,
-  provider: null,
-}
 
 function ladder(...steps: readonly string[]): readonly Threshold[] {
   return steps.map((step): Threshold => {
@@ -150,7 +137,7 @@ class Teller {
           hold,
           call: makeId('call', subject),
           accounts,
-          attribution: { ...who, user },
+          attribution: { ...nobody, user },
           expiresAt: instant(now + 60_000),
           facts: { story: true },
           asking: askingFor(verb, amount),

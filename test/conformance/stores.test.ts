@@ -10,6 +10,7 @@ import { nanos } from '#core/money.ts'
 import { instant } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
 import { SqliteStore } from '#store/sqlite.ts'
+import { nobody } from '#test/support/ledger.ts'
 import { ledgerStoreConformance } from './ledger-store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-store-'))
@@ -83,25 +84,13 @@ test.each(['memory', 'sqlite'])('%s: the outbox', async (kind) => {
     ],
   }
   const rules = (): typeof rule => rule
-  const attribution = {
-    organization: 'a',
-    business_unit: null,
-    team: null,
-    agent: null,
-    environment: null,
-    tenant: null,
-    user: null,
-    key: null,
-    model: null,
-    provider: null,
-  }
   await store.run(
     {
       kind: 'hold',
       hold: 'hold_1',
       call: 'call_1',
       accounts: [{ rule, value: null }],
-      attribution,
+      attribution: nobody,
       expiresAt: instant(at + 1000),
       facts: {},
       asking: {

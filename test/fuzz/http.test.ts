@@ -12,10 +12,9 @@ import fc from 'fast-check'
 import { Pool } from 'undici'
 import { expect, test } from 'vitest'
 import { refusalCodes } from '#core/refusal.ts'
-import { formatUsd, nanos } from '#core/money.ts'
 import { startBursar } from '#src/wiring.ts'
 import type { Bill } from '#simulator/bill.ts'
-import { auditBooks, snapshotFor, until } from '#test/support/bursar.ts'
+import { apiAt, auditBooks, snapshotFor, trueUp, until } from '#test/support/bursar.ts'
 import { liveBytes } from '#test/support/memory.ts'
 import { type Shot, shot } from './requests.ts'
 
@@ -92,14 +91,7 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
     logLevel: 'silent',
     load: () => snapshotFor(config, provider.url),
   })
-  const api = async (path: string, body?: unknown): Promise<unknown> => {
-    const answer = await fetch(`${bursar.url}/api/v1${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: { authorization: 'Bearer adm_test' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    return answer.json()
-  }
+  const api = apiAt(bursar.url)
   const { key } = (await api('/keys', {})) as { key: string }
   const pool = new Pool(bursar.url, { connections: workers, pipelining: 1 })
   const arbitrary = shot(key)
@@ -133,7 +125,7 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
     const bill = (await (await fetch(`${provider.url}/__sim/bill`)).json()) as Bill
     const world = { bursar, api, simulator: { bill: () => bill } }
     expect(await auditBooks(world)).toBe(0)
-    await trueUpAll(world, bill)
+    await trueUp(world)
     expect(await auditBooks(world)).toBe(0)
     const rows = (await api('/budgets')) as { name: string; posted_usd: string }[]
     expect(rows.find(({ name }) => name.startsWith('all'))?.posted_usd).toBe(bill.total_usd)
@@ -151,21 +143,3 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
     rmSync(dataFolder, { recursive: true, force: true })
   }
 })
-
-type Books = Parameters<typeof auditBooks>[0] & {
-  api(path: string, body?: unknown): Promise<unknown>
-}
-
-/** What nobody knew is set right by the provider's bill, as reconciliation does. */
-async function trueUpAll({ bursar, api }: Books, bill: Bill): Promise<void> {
-  const lines = new Map(bill.lines.map((line) => [line.client_request_id, line.cost_usd]))
-  const holds = await bursar.store.recentHolds(10_000_000)
-  const presumed = holds.filter(({ basis }) => basis === 'presumed')
-  const work = async (): Promise<void> => {
-    for (let next = presumed.pop(); next !== undefined; next = presumed.pop()) {
-      const cost_usd = lines.get(next.id) ?? formatUsd(nanos(0n))
-      await api('/ledger/adjustments', { hold: next.id, cost_usd, reason: "the provider's bill" })
-    }
-  }
-  await Promise.all(Array.from({ length: workers }, work))
-}

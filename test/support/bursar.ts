@@ -92,16 +92,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
   })
-  const api = async (path: string, body?: unknown): Promise<unknown> => {
-    const answer = await fetch(`${bursar.url}/api/v1${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: { authorization: 'Bearer adm_test', 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
-    return JSON.parse(text)
-  }
+  const api = apiAt(bursar.url)
   return {
     bursar,
     simulator,
@@ -119,6 +110,20 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       await simulator.close()
       if (options.dataFolder === undefined) rmSync(dataFolder, { recursive: true, force: true })
     },
+  }
+}
+
+/** The admin API of a server started with `adm_test`: see `World.api`. */
+export function apiAt(url: string): World['api'] {
+  return async (path, body) => {
+    const answer = await fetch(`${url}/api/v1${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: 'Bearer adm_test', 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
+    return JSON.parse(text)
   }
 }
 
@@ -191,15 +196,21 @@ export async function auditBooks(world: Pick<World, 'bursar'>): Promise<number> 
   return store.openHolds()
 }
 
+type Billed = Pick<World, 'bursar' | 'api'> & { simulator: Pick<Simulator, 'bill'> }
+
 /** What nobody knew is set right by the provider's bill, as reconciliation does. */
-export async function trueUp(world: World): Promise<number> {
-  const lines = new Map(world.simulator.bill().lines.map((line) => [line.client_request_id, line]))
-  const presumed = (await world.bursar.store.recentHolds(1_000_000)).filter(
+export async function trueUp({ bursar, api, simulator }: Billed): Promise<number> {
+  const lines = new Map(simulator.bill().lines.map((line) => [line.client_request_id, line]))
+  const presumed = (await bursar.store.recentHolds(10_000_000)).filter(
     ({ basis }) => basis === 'presumed',
   )
-  for (const { id } of presumed) {
-    const cost_usd = lines.get(id)?.cost_usd ?? '0.000000000'
-    await world.api('/ledger/adjustments', { hold: id, cost_usd, reason: "the provider's bill" })
+  const left = [...presumed]
+  const work = async (): Promise<void> => {
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      const cost_usd = lines.get(next.id)?.cost_usd ?? '0.000000000'
+      await api('/ledger/adjustments', { hold: next.id, cost_usd, reason: "the provider's bill" })
+    }
   }
+  await Promise.all(Array.from({ length: 16 }, work))
   return presumed.length
 }

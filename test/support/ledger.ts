@@ -2,6 +2,7 @@
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
+import type { Attribution } from '#core/scope.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { CallId, HoldId } from '#lib/id.ts'
 
@@ -24,6 +25,19 @@ const rule = (name: string, per: 'user' | null): BudgetRule => ({
 export const budgets: readonly BudgetRule[] = [rule('all', null), rule('user', 'user')]
 export const rules: Rules = (id) => budgets.find((budget) => budget.id === id) ?? null
 export const start: Instant = instant(Date.UTC(2026, 10, 24))
+/** A call of which only the organization is known. */
+export const nobody: Attribution = {
+  organization: 'acme',
+  business_unit: null,
+  team: null,
+  agent: null,
+  environment: null,
+  tenant: null,
+  user: null,
+  key: null,
+  model: null,
+  provider: null,
+}
 export const holdId = (no: number): HoldId => `hold_${String(no).padStart(6, '0')}` as HoldId
 
 export function holdOf(no: number): Command {
@@ -32,18 +46,7 @@ export function holdOf(no: number): Command {
     kind: 'hold',
     hold: holdId(no),
     call: `call_${no}` as CallId,
-    attribution: {
-      key: null,
-      organization: 'acme',
-      business_unit: null,
-      team: null,
-      agent: null,
-      environment: null,
-      tenant: null,
-      user,
-      model: 'm',
-      provider: 'p',
-    },
+    attribution: { ...nobody, user, model: 'm', provider: 'p' },
     accounts: budgets.map((budget) => ({ rule: budget, value: budget.per === null ? null : user })),
     asking: {
       fixedPicos: 1_000_000n,
