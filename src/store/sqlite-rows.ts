@@ -23,7 +23,7 @@ import {
   toJson,
 } from './codec.ts'
 import type { Rows } from './execute.ts'
-import { addWrite, type Batch } from './sqlite-writes.ts'
+import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
 interface Kept {
   readonly no: bigint
@@ -67,7 +67,7 @@ export class SqliteRows implements Rows, Numbers {
    * Everything before this is committed, so what memory has no room for may be dropped. `again`:
    * the batch came to nothing once.
    */
-  begin(again: boolean): Batch {
+  begin(again: boolean): void {
     this.#again = again
     if (this.#accounts.size > accountsKept) {
       this.#accounts.clear()
@@ -75,15 +75,18 @@ export class SqliteRows implements Rows, Numbers {
     }
     this.#touched.clear()
     this.#batch = []
-    return this.#batch
+  }
+
+  /** Adds to the open batch what no rule reads back. */
+  write(name: WriteName, ...values: readonly Value[]): void {
+    addWrite(this.#batch, name, ...values)
   }
 
   /** Accounts last: one that fifty calls change is written once. */
   finish(): Batch {
     for (const { no, account } of this.#changed) {
       const { amount, posted, pending, fired, throttle, recent } = account
-      addWrite(
-        this.#batch,
+      this.write(
         'updateAccount',
         amount,
         posted,
@@ -123,8 +126,7 @@ export class SqliteRows implements Rows, Numbers {
     }
     const { key, budget, value, unit, period, amount, posted, pending, fired, throttle } = account
     const no = this.#takeNo()
-    addWrite(
-      this.#batch,
+    this.write(
       'addAccount',
       no,
       key,
@@ -159,8 +161,7 @@ export class SqliteRows implements Rows, Numbers {
   }
 
   addHold(hold: Hold): void {
-    addWrite(
-      this.#batch,
+    this.write(
       'addHold',
       hold.id,
       hold.call,
@@ -182,8 +183,7 @@ export class SqliteRows implements Rows, Numbers {
   }
 
   updateHold(hold: Hold): void {
-    addWrite(
-      this.#batch,
+    this.write(
       'updateHold',
       hold.state,
       hold.endedAt,
@@ -201,11 +201,11 @@ export class SqliteRows implements Rows, Numbers {
 
   addEntry({ kind, hold, at, lines, overage, reason, author }: LedgerEntry): void {
     const text = textFromEntryLines(lines, this)
-    addWrite(this.#batch, 'addEntry', kind, hold, at, text, overage, reason, author)
+    this.write('addEntry', kind, hold, at, text, overage, reason, author)
   }
 
   addAlert(alert: Alert): void {
-    addWrite(this.#batch, 'addAlert', alert.id, alert.at, toJson(alert))
+    this.write('addAlert', alert.id, alert.at, toJson(alert))
   }
 
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
@@ -217,7 +217,7 @@ export class SqliteRows implements Rows, Numbers {
     const { id, budget } = override
     const others = this.#approved().filter((other) => other.id !== id)
     this.#overrides = override.state === 'approved' ? [...others, override] : others
-    addWrite(this.#batch, 'putOverride', id, budget, toJson(override))
+    this.write('putOverride', id, budget, toJson(override))
   }
 
   /** Asked for only in a batch of its own: what is open is not in it. */
@@ -239,8 +239,8 @@ export class SqliteRows implements Rows, Numbers {
 
   setKnownRules(rules: ReadonlyMap<string, string>): void {
     this.#known = rules
-    addWrite(this.#batch, 'forgetRules')
-    for (const [id, timeZone] of rules) addWrite(this.#batch, 'knowRule', id, timeZone)
+    this.write('forgetRules')
+    for (const [id, timeZone] of rules) this.write('knowRule', id, timeZone)
   }
 
   numberOf(key: AccountKey): bigint {

@@ -7,28 +7,40 @@ import { type Batch, writes } from './sqlite-writes.ts'
 /** Pages of the write-ahead log after which it is copied into the file, between two batches. */
 const checkpointPages = 4000
 
+interface Open {
+  readonly db: DatabaseSync
+  readonly statements: readonly StatementSync[]
+  readonly logLength: StatementSync
+}
+
+function prepared(db: DatabaseSync): Open {
+  // Whoever waits for a commit should not wait for a checkpoint as well.
+  db.exec('pragma wal_autocheckpoint = 0')
+  return {
+    db,
+    statements: writes.map(({ sql }) => db.prepare(sql)),
+    logLength: db.prepare('pragma wal_checkpoint(noop)'),
+  }
+}
+
 export class SqliteWriter {
   readonly #path: string
-  #db: DatabaseSync
-  #statements: readonly StatementSync[]
+  #open: Open
   #broken = false
 
   /** `db`: the one connection of a ledger in memory, which is its reader's too. */
   constructor(path: string, db?: DatabaseSync) {
     this.#path = path
-    this.#db = db ?? openConnection(path)
-    this.#statements = writes.map(({ sql }) => this.#db.prepare(sql))
-    // Whoever waits for a commit should not wait for a checkpoint as well.
-    this.#db.exec('pragma wal_autocheckpoint = 0')
+    this.#open = prepared(db ?? openConnection(path))
   }
 
   /** Throws when the batch is not durable; then nothing of it is. */
   write(batch: Batch): void {
     if (this.#broken) this.#reopen()
-    this.#db.exec('begin immediate')
+    this.#open.db.exec('begin immediate')
     try {
       this.#run(batch)
-      this.#db.exec('commit')
+      this.#open.db.exec('commit')
     } catch (error) {
       this.#rollback()
       throw error
@@ -38,20 +50,20 @@ export class SqliteWriter {
   /** Call when nobody waits: tens of milliseconds where the log has grown long. */
   checkpoint(): void {
     if (this.#broken) return
-    const row = this.#db.prepare('pragma wal_checkpoint(noop)').get()
+    const row = this.#open.logLength.get()
     if (Number(row?.log ?? 0) - Number(row?.checkpointed ?? 0) < checkpointPages) return
-    this.#db.exec('pragma wal_checkpoint(passive)')
+    this.#open.db.exec('pragma wal_checkpoint(passive)')
   }
 
   close(): void {
-    this.#db.close()
+    this.#open.db.close()
   }
 
   #run(batch: Batch): void {
     for (let i = 0; i < batch.length; ) {
       const no = batch[i]
       assert(typeof no === 'number', 'a batch names its statements by number')
-      const statement = this.#statements[no]
+      const statement = this.#open.statements[no]
       const write = writes[no]
       assert(statement !== undefined && write !== undefined, `no statement ${no}`)
       statement.run(...batch.slice(i + 1, i + 1 + write.values))
@@ -66,7 +78,7 @@ export class SqliteWriter {
   #rollback(): void {
     this.#broken = true
     try {
-      if (this.#db.isTransaction) this.#db.exec('rollback')
+      if (this.#open.db.isTransaction) this.#open.db.exec('rollback')
     } catch {
       // What is broken may refuse this too.
     }
@@ -75,13 +87,11 @@ export class SqliteWriter {
   #reopen(): void {
     if (this.#path !== ':memory:') {
       try {
-        this.#db.close()
+        this.#open.db.close()
       } catch {
         // Closing what is broken may fail; what counts is whether the new one opens.
       }
-      this.#db = openConnection(this.#path)
-      this.#db.exec('pragma wal_autocheckpoint = 0')
-      this.#statements = writes.map(({ sql }) => this.#db.prepare(sql))
+      this.#open = prepared(openConnection(this.#path))
     }
     this.#broken = false
   }

@@ -27,7 +27,6 @@ import { GroupCommit } from './group-commit.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
-import { addWrite, type Batch } from './sqlite-writes.ts'
 
 export interface SqliteOptions {
   /** A file, or `:memory:`. */
@@ -48,7 +47,6 @@ export class SqliteStore implements Store {
   readonly #db: DatabaseSync
   readonly #rows: SqliteRows
   readonly #writer: BatchWriter
-  #batch: Batch = []
 
   constructor({ path, onCommit }: SqliteOptions) {
     const inMemory = path === ':memory:'
@@ -65,9 +63,7 @@ export class SqliteStore implements Store {
       : new WriterThread(path)
     this.#commits = new GroupCommit(
       {
-        begin: (again) => {
-          this.#batch = this.#rows.begin(again)
-        },
+        begin: (again) => this.#rows.begin(again),
         commit: (done) => this.#writer.write(this.#rows.finish(), done),
         rollback: () => this.#rows.forget(),
       },
@@ -132,10 +128,10 @@ export class SqliteStore implements Store {
     return this.#commits.add(() => {
       if (change.kind === 'put_key') {
         const { id, hash } = change.key
-        addWrite(this.#batch, 'putKey', id, hash, toJson(change.key))
+        this.#rows.write('putKey', id, hash, toJson(change.key))
       }
       if (change.kind === 'put_override') this.#rows.putOverride(change.override)
-      addWrite(this.#batch, 'addAudit', audit.id, audit.at, toJson(audit))
+      this.#rows.write('addAudit', audit.id, audit.at, toJson(audit))
     })
   }
 
@@ -173,7 +169,7 @@ export class SqliteStore implements Store {
 
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
     return this.#commits.add(() => {
-      addWrite(this.#batch, 'alertRouted', alert)
+      this.#rows.write('alertRouted', alert)
       for (const one of notifications) this.#saveNotification(one)
     })
   }
@@ -206,7 +202,7 @@ export class SqliteStore implements Store {
 
   #saveNotification({ alert, channel, state, attempts, nextAt, lastError }: Notification): void {
     const values = [alert, channel, state, attempts, nextAt, lastError] as const
-    addWrite(this.#batch, 'putNotification', ...values)
+    this.#rows.write('putNotification', ...values)
   }
 
   #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {
