@@ -221,24 +221,25 @@ export function readChatUsage(body: Uint8Array): UsageReport {
   return openaiReport(reported(parseAnswer(body)), 'chat')
 }
 
+/** Events of one piece of memory stand side by side in it: where none was taken out, no copy. */
+function joined(events: readonly RawEvent[], kept: readonly RawEvent[]): Uint8Array {
+  const pieces = kept.map(({ bytes }) => bytes)
+  const [first] = pieces
+  const last = pieces.at(-1)
+  if (first === undefined || last === undefined || kept.length < events.length) {
+    return Buffer.concat(pieces)
+  }
+  const length = last.byteOffset + last.byteLength - first.byteOffset
+  const sideBySide = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0) === length
+  return sideBySide && first.buffer === last.buffer
+    ? new Uint8Array(first.buffer, first.byteOffset, length)
+    : Buffer.concat(pieces)
+}
+
 /**
  * Usage comes in one extra chunk near the end. Where it was us who asked for it, that chunk is
  * taken out again; everything else passes as it is.
  */
-/** Whole events stand side by side in one piece of memory, where none was taken out. */
-function joined(events: readonly RawEvent[], kept: readonly RawEvent[]): Uint8Array {
-  const first = events[0]?.bytes
-  const last = events.at(-1)?.bytes
-  if (first === undefined || last === undefined || kept.length < events.length) {
-    return Buffer.concat(kept.map(({ bytes }) => bytes))
-  }
-  const length = last.byteOffset + last.byteLength - first.byteOffset
-  const sideBySide = events.reduce((sum, { bytes }) => sum + bytes.byteLength, 0) === length
-  return sideBySide && first.buffer === last.buffer
-    ? new Uint8Array(first.buffer, first.byteOffset, length)
-    : Buffer.concat(kept.map(({ bytes }) => bytes))
-}
-
 export function meterChat(call: ParsedCall): StreamMeter {
   const splitter = new SseSplitter()
   let report = noReport
@@ -269,9 +270,7 @@ export function meterChat(call: ParsedCall): StreamMeter {
       const events = splitter.push(chunk)
       const kept = events.filter(look)
       if (call.usageAsked) return chunk
-      const [only] = kept
-      if (only === undefined || kept.length > 1) return joined(events, kept)
-      return only.bytes
+      return joined(events, kept)
     },
     end: () => {
       const left = splitter.take()

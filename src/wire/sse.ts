@@ -91,7 +91,8 @@ export class SseSplitter {
       from = end
     }
     if (from < bytes.length) this.#hold(bytes.subarray(from))
-    return this.#held <= eventBytesMax ? events : [...events, ...this.#overflow()]
+    events.push(...this.#overflow())
+    return events
   }
 
   /** What is left when the stream ends: an event without its blank line. */
