@@ -94,7 +94,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     port,
     handle,
     plain: plainDoor(desk, traffic),
-    limits: { stalledMs: deps.limits.stalledMs, ...connections },
+    limits: connections,
   })
   const shownHost = host.includes(':') ? `[${host}]` : host
   const url = `http://${shownHost}:${listener.port}`

@@ -166,7 +166,11 @@ async function serveSafely(
 
 /** Calls that need no closer look: what `handleData` would refuse is left to it. */
 export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
+  const { bodyBytesMax, stalledMs } = desk.deps.limits
   return {
+    // What is read before anybody is asked who calls.
+    bodyBytesMax: Math.min(strangerBytesMax, bodyBytesMax),
+    stalledMs,
     open: ({ target, headers }) => {
       if (traffic.stopping || unclearHeader(headers) !== null || !isPlainJson(headers)) return null
       const matched = matchEndpoint('POST', target)

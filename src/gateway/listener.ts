@@ -43,10 +43,6 @@ export interface ConnectionLimits {
   readonly connectionsMax: number
   /** Requests at a time on one HTTP/2 connection. */
   readonly streamsMax: number
-  /** Bodies above this do not go the short way. */
-  readonly bodyBytesMax: number
-  /** A reader that takes nothing for so long has hung up. */
-  readonly stalledMs: number
 }
 
 export interface Listener {
@@ -65,8 +61,6 @@ export const usualConnections: ConnectionLimits = {
   headersMax: 200,
   connectionsMax: 12_000,
   streamsMax: 100,
-  bodyBytesMax: 64 * 1024,
-  stalledMs: 60_000,
 }
 
 export async function listen(options: ListenOptions): Promise<Listener> {
@@ -207,7 +201,7 @@ function refuseUpgrade(socket: Socket): void {
 }
 
 interface ShortWay {
-  /** False: these are not the first bytes of a plain call. */
+  /** False: there is no short way here. */
   take(socket: Socket, first: Buffer): boolean
   closeIdle(): void
   stop(): void
@@ -227,8 +221,7 @@ function shortWay(
   watch.unref()
   return {
     take: (socket, first) => {
-      // A first look at the method alone: what follows may still send it the long way.
-      if (door === undefined || first[0] !== postInitial) return false
+      if (door === undefined) return false
       const connection = new PlainConnection(socket, door, limits, () => {
         connections.delete(connection)
         handOver(socket)
@@ -244,8 +237,6 @@ function shortWay(
     stop: () => clearInterval(watch),
   }
 }
-
-const postInitial = 0x50
 
 /** Reads the first bytes. A silent connection is closed as slow headers are. */
 function sniff(socket: Socket, waitMs: number, then: (first: Buffer) => void): void {

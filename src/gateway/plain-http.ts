@@ -1,7 +1,7 @@
 /**
  * The short way for what nearly every call is: a plain POST on a connection that stays. A request
  * that is anything else, or is not whole at once, takes its connection to `node:http` for good,
- * every byte of it unread. Same answers, half the work; `test/fuzz` holds the two side by side.
+ * every byte of it unread. Same answers, less work: `test/faults/plain-http.test.ts` compares them.
  */
 import type { Socket } from 'node:net'
 import { assert } from '#lib/assert.ts'
@@ -12,6 +12,10 @@ import { PlainClient } from './plain-client.ts'
 
 /** What the gateway does with a plain request. */
 export interface PlainDoor {
+  /** Bodies above this go the long way. */
+  readonly bodyBytesMax: number
+  /** A reader that takes nothing for so long has hung up. */
+  readonly stalledMs: number
   /** Null: not a call, or one that needs a closer look. */
   open(head: PlainHead): Endpoint | null
   /** Resolves when nothing of the call is left to do. Never rejects. */
@@ -19,11 +23,8 @@ export interface PlainDoor {
 }
 
 export interface PlainLimits {
-  /** Bodies above this go the long way. */
-  readonly bodyBytesMax: number
   readonly requestMs: number
   readonly keepAliveMs: number
-  readonly stalledMs: number
 }
 
 interface Wanted {
@@ -72,8 +73,8 @@ export class PlainConnection {
 
   /** Closes what has been silent, or half-sent, for too long. */
   check(now: number): void {
-    const { keepAliveMs, requestMs, stalledMs } = this.#limits
-    if (this.#client !== null) return this.#client.check(now, stalledMs)
+    const { keepAliveMs, requestMs } = this.#limits
+    if (this.#client !== null) return this.#client.check(now, this.#door.stalledMs)
     const silentMs = now - this.#since
     if (this.#wanted === null && silentMs > keepAliveMs) this.#socket.destroy()
     if (this.#wanted !== null && silentMs > requestMs) this.#socket.end(tooSlow)
@@ -97,7 +98,7 @@ export class PlainConnection {
   }
 
   #begin(bytes: Buffer): void {
-    const head = plainHead(bytes, this.#limits.bodyBytesMax)
+    const head = plainHead(bytes, this.#door.bodyBytesMax)
     const endpoint = head === null ? null : this.#door.open(head)
     if (head === null || endpoint === null) return this.#leave(bytes)
     const first = bytes.subarray(head.bodyStart)

@@ -37,6 +37,8 @@ const handle: RequestHandler = async (request, response) => {
 let plainCalls = 0
 const endpoint = matchEndpoint('POST', '/v1/chat/completions')
 const plain: PlainDoor = {
+  bodyBytesMax: 64 * 1024,
+  stalledMs: 60_000,
   open: () => (endpoint.kind === 'endpoint' ? endpoint.endpoint : null),
   serve: async (_endpoint, request, client) => {
     plainCalls += 1
