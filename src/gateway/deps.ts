@@ -33,6 +33,8 @@ export interface GatewayLimits {
   readonly drainMs: number
   /** A caller that takes none of its answer for so long is taken for one that hung up. */
   readonly stalledMs: number
+  /** Calls under way, streams too: fewer than connections, so that the admin side has its own. */
+  readonly callsMax: number
   /** Calls waiting for room or pace. */
   readonly waitersMax: number
   /** Tries in all, over providers and their retries. */
@@ -49,6 +51,7 @@ export const usualLimits: GatewayLimits = {
   drainsMax: 256,
   drainMs: 60_000,
   stalledMs: 60_000,
+  callsMax: 10_000,
   waitersMax: 1000,
   attemptsMax: 3,
   commitMs: 2000,

@@ -113,6 +113,7 @@ async function receiveCall(
   }
 
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.')
+  if (isFull(desk, traffic)) return noMore('overloaded', fullMessage)
   const ambiguous = ambiguityOf(request, headers)
   if (ambiguous !== null) return noMore('invalid_request', ambiguous)
   if (!isPlainJson(headers)) {
@@ -135,6 +136,9 @@ function isPlainJson(headers: ClientRequest['headers']): boolean {
   return encoding === 'identity' && !/^multipart\//i.test(headers['content-type']?.[0] ?? '')
 }
 
+const isFull = ({ deps }: Desk, { inFlight }: Traffic): boolean => inFlight >= deps.limits.callsMax
+const fullMessage = 'As many calls as Bursar takes are under way, so this one was not sent.'
+
 /** A call that throws is a bug: it is told, and its caller is not left waiting. */
 async function serveSafely(
   desk: Desk,
@@ -143,6 +147,11 @@ async function serveSafely(
   request: ClientRequest,
   client: Client,
 ): Promise<void> {
+  const no = (message: string): void => {
+    const why = refusal(desk, request.headers, 'overloaded', message)
+    refuse(desk.deps, dialectOf(endpoint.dialect), client, why)
+  }
+  if (isFull(desk, traffic)) return no(fullMessage)
   traffic.inFlight += 1
   try {
     await serveCall(desk, endpoint, request, client)
@@ -150,15 +159,7 @@ async function serveSafely(
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     desk.deps.observe({ kind: 'unexpected', where: 'serving a call', reason })
     if (client.started) client.destroy()
-    else {
-      const message = 'Something unexpected happened in the gateway.'
-      refuse(
-        desk.deps,
-        dialectOf(endpoint.dialect),
-        client,
-        refusal(desk, request.headers, 'overloaded', message),
-      )
-    }
+    else no('Something unexpected happened in the gateway.')
   } finally {
     traffic.inFlight -= 1
   }
