@@ -36,6 +36,8 @@ const reportOf = (counts: Usage['counts'], tier: string, geo: string | null): Us
   oddities: [],
 })
 
+const shapeContext = { tier: 'standard', geo: null }
+
 /** Sizes around every threshold a row has, and some others. */
 function sizesFor(row: PriceRow): fc.Arbitrary<number> {
   const edges = row.bands.flatMap(({ abovePromptTokens: edge }) => [edge - 1, edge, edge + 1])
@@ -187,6 +189,41 @@ test('over realistic traffic `expected` is within 1.6x of what it costs', () => 
   }
   expect(Number(expected) / Number(actual)).toBeLessThan(1.6)
   expect(Number(actual) / Number(expected)).toBeLessThan(1.6)
+})
+
+function rowOf(model: string): PriceRow {
+  return rows.find((row) => row.model === model) ?? expect.fail(`no ${model}`)
+}
+
+test('thinking outside the cap is held, for each choice', () => {
+  const row = rowOf('gemini-2.5-pro')
+  const shape = { ...plainShape, thinkingOutsideCap: 1000, choices: 2 }
+  const output = (50 + 1000) * 2
+  const counts = { input: plainShape.textTokensMax, output }
+  const settled = charge(reportOf(counts, 'standard', null), row, shapeContext, () => null)
+  expect(quote(shape, row).max).toBe(settled.ok ? settled.value.cost : null)
+  expect(quote(shape, row).tokensMax).toBe(plainShape.textTokensMax + output)
+})
+
+test('each use of a tool may read a whole context again', () => {
+  const row = rowOf('claude-haiku-4-5')
+  const shape = { ...plainShape, tools: [{ meter: 'web_search' as const, maxUses: 2 }] }
+  const counts = { input: row.contextWindow * 3, output: 50, web_search: 2 }
+  const settled = charge(reportOf(counts, 'standard', null), row, shapeContext, () => null)
+  expect(quote(shape, row).max).toBe(settled.ok ? settled.value.cost : null)
+})
+
+test('the tier an answer names wins over the one that was asked for', () => {
+  const row = rowOf('gpt-5-mini')
+  const counts = { input: 1000, output: 100 }
+  const costAt = (answered: string, asked: string): bigint | null => {
+    const report = reportOf(counts, answered, null)
+    const settled = charge(report, row, { tier: asked, geo: null }, () => null)
+    return settled.ok ? settled.value.cost : null
+  }
+  const other = Object.keys(row.tiers).find((tier) => tier !== 'standard') ?? expect.fail()
+  expect(costAt(other, 'standard')).toBe(costAt(other, other))
+  expect(costAt(other, 'standard')).not.toBe(costAt('standard', 'standard'))
 })
 
 test('a tool without a fee is named', () => {

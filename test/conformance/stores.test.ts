@@ -138,6 +138,19 @@ test.each(['memory', 'sqlite'])('%s: the outbox', async (kind) => {
   await store.close()
 })
 
+test.each([':memory:', 'a file'])(
+  'a write that fails takes none after it along: %s',
+  async (kind) => {
+    const store = new SqliteStore({ path: kind === ':memory:' ? kind : fresh() })
+    await store.change({ kind: 'note' }, audit)
+    await expect(store.change({ kind: 'note' }, { ...audit, action: 'again' })).rejects.toThrow()
+    await store.change({ kind: 'put_key', key }, { ...audit, id: 'aud_2' })
+    expect(await store.keys()).toEqual([key])
+    expect((await store.audit(10)).map(({ id }) => id)).toEqual(['aud_2', 'aud_1'])
+    await store.close()
+  },
+)
+
 test('a second process is told who is in the way', async () => {
   const path = fresh()
   const store = new SqliteStore({ path })

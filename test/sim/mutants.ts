@@ -3,32 +3,17 @@
  * seen by a check. `npm run mutants` plants them one by one in a copy; `mutants.md` is what it
  * said.
  */
-export interface Mutant {
-  readonly name: string
-  readonly file: string
-  /** Occurs once in the file; replaced by `with`. */
-  readonly line: string
-  readonly with: string
-  /** Test files that should see it; none: the simulation alone. */
-  readonly seenBy?: readonly string[]
-}
+import { type Mutant, shellMutants } from './mutants-shell.ts'
 
 const ledger = 'src/core/ledger.ts'
 const hold = 'src/core/ledger-hold.ts'
-const execute = 'src/store/execute.ts'
-const books = 'src/gateway/books.ts'
-const attempt = 'src/gateway/attempt.ts'
-const relay = 'src/gateway/relay.ts'
 const stores = ['test/conformance/stores.test.ts']
 const quotes = ['src/core/quote.test.ts', 'src/wire/bounds.test.ts']
 const usage = ['test/golden/usage.test.ts']
 const time = ['src/core/time.test.ts']
 const money = ['src/core/money.test.ts', 'src/core/quote.test.ts']
-const images = ['test/faults/crash-images.test.ts']
-const table = ['test/faults/hostile.test.ts']
-const gateway = ['test/e2e/gateway.test.ts', 'test/e2e/evasion.test.ts']
 
-export const mutants: readonly Mutant[] = [
+const coreMutants: readonly Mutant[] = [
   {
     name: 'the limit is passed by one unit',
     file: hold,
@@ -52,6 +37,7 @@ export const mutants: readonly Mutant[] = [
     file: hold,
     line: 'for (const { account, rule, relief } of lines) {\n    const available',
     with: 'for (const { account, rule, relief } of lines.slice(1)) {\n    const available',
+    seenBy: stores,
   },
   {
     name: 'a hold is not added to pending',
@@ -98,25 +84,6 @@ export const mutants: readonly Mutant[] = [
     seenBy: stores,
   },
   {
-    name: 'a settlement lands in the period of its end',
-    file: execute,
-    line: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key)',
-    with: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key.replace(/\\|\\d+/, `|${Math.floor(now / 3_600_000) * 3_600_000}`) as AccountKey)',
-  },
-  {
-    name: 'the entry is not written',
-    file: execute,
-    line: 'if (applied.entry !== null) rows.addEntry(applied.entry)',
-    with: "if (applied.entry !== null && applied.entry.kind !== 'expire') rows.addEntry(applied.entry)",
-  },
-  {
-    name: 'the alert is not written with its crossing',
-    file: execute,
-    line: 'for (const alert of applied.alerts) rows.addAlert(alert)\n  const touched',
-    with: 'const touched',
-    seenBy: stores,
-  },
-  {
     name: 'a repeated hold is taken twice',
     file: hold,
     line: 'if (state.hold !== null) return repeatOf(state, state.hold, command)',
@@ -134,7 +101,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/core/override.ts',
     line: "return override.state === 'approved' && now < override.until",
     with: 'return now < override.until',
-    seenBy: ['test/conformance/stores.test.ts', 'test/e2e/ladder.test.ts', 'test/e2e/cli.test.ts'],
+    seenBy: ['src/core/override.test.ts'],
   },
   {
     name: 'a threshold fires on every call',
@@ -228,125 +195,6 @@ export const mutants: readonly Mutant[] = [
     seenBy: time,
   },
   {
-    name: 'a failed ledger lets the call through',
-    file: 'src/gateway/admit.ts',
-    line: "if (outcome === null) return { kind: 'refused', refusal: unavailable(serving), outcome }",
-    with: "if (outcome === null) return { kind: 'gone' }",
-    seenBy: ['test/faults/disk.test.ts'],
-  },
-  {
-    name: 'an abandoned hold stays',
-    file: books,
-    line: 'run.then(undo, undo).catch(',
-    with: 'run.catch(',
-  },
-  {
-    name: 'an ending is tried once',
-    file: books,
-    line: 'await this.#deps.clock.sleep(waitMs)\n',
-    with: "await this.#deps.clock.sleep(waitMs)\n          throw new Error('given up')\n",
-  },
-  {
-    name: 'a timeout after sending is free',
-    file: attempt,
-    line: 'if (!failure.sent) {',
-    with: "if (!failure.sent || failure.reason === 'broken') {",
-  },
-  {
-    name: 'a refusal of the provider is paid for',
-    file: relay,
-    line: 'const outcome = await endVoid(underway, `upstream ${status}`)',
-    with: 'const outcome = await endCosted(underway, presumed(underway.attempt, `upstream ${status}`), status)',
-    seenBy: ['test/e2e/gateway.test.ts', 'test/e2e/providers.test.ts'],
-  },
-  {
-    name: 'a broken stream is charged what was seen',
-    file: relay,
-    line: ': presumed(attempt, `stream ${failure.reason}`, report)',
-    with: ': costOf(serving, attempt, { ...report, usage: { counts: {}, reasoningTokens: 0 } })',
-  },
-  {
-    name: 'a stream that ends early counts as whole',
-    file: relay,
-    line: ": presumed(attempt, 'the stream ended early', report)",
-    with: ': { ...presumed(attempt, "", report), cost: 0n as typeof attempt.hold.amount }',
-    seenBy: ['test/e2e/gateway.test.ts', 'test/faults/leaks.test.ts'],
-  },
-  {
-    name: 'an answer without usage is free',
-    file: 'src/gateway/cost.ts',
-    line: "if (usage === null) return presumed(attempt, 'the answer has no usage', report)",
-    with: 'if (usage === null) return known(zero, { counts: {}, reasoningTokens: 0 }, report, [])',
-  },
-  {
-    name: 'what was presumed costs nothing',
-    file: 'src/gateway/cost.ts',
-    line: 'cost: attempt.hold.amount,',
-    with: 'cost: zero,',
-  },
-  {
-    name: 'the cap is held and not sent',
-    file: attempt,
-    line: 'outputCap: tried.outputCap,',
-    with: 'outputCap: null,',
-  },
-  {
-    name: 'the ledger is not synced (NORMAL)',
-    file: 'src/store/sqlite-connection.ts',
-    line: 'pragma synchronous = full',
-    with: 'pragma synchronous = normal',
-    seenBy: images,
-  },
-  {
-    name: 'acknowledged before the commit',
-    file: 'src/store/group-commit.ts',
-    line: 'tell.push(() => resolve(value))',
-    with: 'resolve(value)',
-    seenBy: ['test/faults/disk.test.ts', 'test/faults/crash-images.test.ts'],
-  },
-  {
-    name: 'after a failed commit the connection is kept',
-    file: 'src/store/sqlite.ts',
-    line: 'if (this.#broken) this.#reopen()',
-    with: '',
-    seenBy: ['test/faults/disk.test.ts'],
-  },
-  {
-    name: 'rows in memory outlive the transaction that was undone',
-    file: 'src/store/sqlite.ts',
-    line: '    this.#rows.forget()\n',
-    with: '',
-    seenBy: ['test/faults/disk.test.ts'],
-  },
-  {
-    name: 'changed accounts are not written',
-    file: 'src/store/sqlite.ts',
-    line: '    this.#rows.flush()\n',
-    with: '',
-    seenBy: ['test/faults/disk.test.ts', 'test/faults/crash-images.test.ts'],
-  },
-  {
-    name: 'of two headers the first counts',
-    file: 'src/gateway/http.ts',
-    line: '(headers[name]?.length ?? 0) > 1',
-    with: '(headers[name]?.length ?? 0) > 2',
-    seenBy: table,
-  },
-  {
-    name: 'a packed body is forwarded unread',
-    file: 'src/gateway/http.ts',
-    line: "if (encoding !== 'identity' || type.startsWith('multipart/')) {",
-    with: "if (type.startsWith('multipart/')) {",
-    seenBy: [...gateway, ...table],
-  },
-  {
-    name: 'the key of the provider comes back in its error',
-    file: relay,
-    line: 'const body = withoutSecret(',
-    with: 'const body = ((bytes: Buffer, _secret: string | undefined) => bytes)(',
-    seenBy: ['test/faults/canaries.test.ts'],
-  },
-  {
     name: 'cached tokens are not seen',
     file: 'src/wire/openai-usage.ts',
     line: 'cached_tokens',
@@ -354,3 +202,5 @@ export const mutants: readonly Mutant[] = [
     seenBy: usage,
   },
 ]
+
+export const mutants: readonly Mutant[] = [...coreMutants, ...shellMutants]

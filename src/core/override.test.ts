@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { decide, endNow, noRelief, type Override, reliefOf } from './override.ts'
+import { nanos } from './money.ts'
+import { instant } from './time.ts'
+
+const asked: Override = {
+  id: 'ovr_1',
+  budget: 'bud_team',
+  value: null,
+  extra: nanos(100n),
+  until: instant(1000),
+  reason: 'launch',
+  requestedBy: 'ann',
+  requestedAt: instant(0),
+  state: 'requested',
+  decidedBy: null,
+  decidedAt: null,
+  self: false,
+}
+const approved: Override = { ...asked, state: 'approved' }
+const account = { budget: 'bud_team', value: null } as const
+
+test('only what was approved lifts anything, and only until its end', () => {
+  expect(reliefOf([asked], account, instant(1))).toEqual(noRelief)
+  expect(reliefOf([{ ...asked, state: 'denied' }], account, instant(1))).toEqual(noRelief)
+  expect(reliefOf([approved], account, instant(999))).toEqual({ extra: 100n, lifted: false })
+  expect(reliefOf([approved], account, instant(1000))).toEqual(noRelief)
+})
+
+test('extras add up, and one without an amount lifts the limit', () => {
+  const relief = reliefOf([approved, approved, { ...approved, extra: null }], account, instant(1))
+  expect(relief).toEqual({ extra: 200n, lifted: true })
+})
+
+test('an override for one user lifts nobody else', () => {
+  const mine = { ...approved, value: 'ann' }
+  expect(reliefOf([mine], { ...account, value: 'bob' }, instant(1))).toEqual(noRelief)
+  expect(reliefOf([mine], { budget: 'bud_other', value: 'ann' }, instant(1))).toEqual(noRelief)
+  expect(reliefOf([mine], { ...account, value: 'ann' }, instant(1)).extra).toBe(100n)
+})
+
+test('another person decides, once, and in time', () => {
+  const ann = { name: 'ann', self: false }
+  const bob = { name: 'bob', self: false }
+  expect(decide(asked, ann, 'approved', instant(1))).toBe('needs_another_person')
+  expect(decide(asked, bob, 'approved', instant(1000))).toBe('too_late')
+  expect(decide(approved, bob, 'denied', instant(1))).toBe('already_decided')
+  const decided = { state: 'approved', decidedBy: 'bob', decidedAt: 1, self: false }
+  expect(decide(asked, bob, 'approved', instant(1))).toMatchObject(decided)
+  const own = decide(asked, { ...ann, self: true }, 'approved', instant(1))
+  expect(own).toMatchObject({ state: 'approved', self: true })
+})
+
+test('ended before its time, it lifts nothing from then on', () => {
+  const ended = endNow(approved, instant(10))
+  expect(ended).toMatchObject({ until: 10 })
+  expect(endNow(asked, instant(10))).toBe('not_in_force')
+})

@@ -1,0 +1,211 @@
+/** Bugs planted around the rules: in what keeps the books, sends, stores and examines. */
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  /** Occurs once in the file; replaced by `with`. */
+  readonly line: string
+  readonly with: string
+  /** Test files that should see it; none: the simulation alone. */
+  readonly seenBy?: readonly string[]
+}
+
+const execute = 'src/store/execute.ts'
+const books = 'src/gateway/books.ts'
+const attempt = 'src/gateway/attempt.ts'
+const relay = 'src/gateway/relay.ts'
+const stores = ['test/conformance/stores.test.ts']
+const images = ['test/faults/crash-images.test.ts']
+const disk = ['test/faults/disk.test.ts']
+const doctor = ['test/e2e/doctor.test.ts']
+const table = ['test/faults/hostile-protocol.test.ts']
+const gateway = ['test/e2e/gateway.test.ts', 'test/e2e/evasion.test.ts']
+
+export const shellMutants: readonly Mutant[] = [
+  {
+    name: 'a settlement lands in the period of its end',
+    file: execute,
+    line: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key)',
+    with: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key.replace(/\\|\\d+/, `|${Math.floor(now / 3_600_000) * 3_600_000}`) as AccountKey)',
+  },
+  {
+    name: 'the entry is not written',
+    file: execute,
+    line: 'if (applied.entry !== null) rows.addEntry(applied.entry)',
+    with: "if (applied.entry !== null && applied.entry.kind !== 'expire') rows.addEntry(applied.entry)",
+  },
+  {
+    name: 'the alert is not written with its crossing',
+    file: execute,
+    line: 'for (const alert of applied.alerts) rows.addAlert(alert)\n  const touched',
+    with: 'const touched',
+    seenBy: stores,
+  },
+  {
+    name: 'a failed ledger lets the call through',
+    file: 'src/gateway/admit.ts',
+    line: "if (outcome === null) return { kind: 'refused', refusal: unavailable(serving), outcome }",
+    with: "if (outcome === null) return { kind: 'admitted', attempt: { target, quote: command.quote, hold: { ...command.hold, id: command.hold.hold, amount: 0n, tokens: 0, lines: [], outputCap: command.quote.outputCap } as never, outputCap: null, clampedTo: null }, outcome: { result: { status: 'applied' }, accounts: [], overrides: [], alerts: [] } as never }",
+    seenBy: disk,
+  },
+  {
+    name: 'an abandoned hold stays',
+    file: books,
+    line: 'run.then(undo, undo).catch(',
+    with: 'run.catch(',
+  },
+  {
+    name: 'an ending is tried once',
+    file: books,
+    line: 'await this.#deps.clock.sleep(waitMs)\n',
+    with: "await this.#deps.clock.sleep(waitMs)\n          throw new Error('given up')\n",
+  },
+  {
+    name: 'a timeout after sending is free',
+    file: attempt,
+    line: 'if (!failure.sent) {',
+    with: "if (!failure.sent || failure.reason === 'broken') {",
+  },
+  {
+    name: 'a refusal of the provider is paid for',
+    file: relay,
+    line: 'const outcome = await endVoid(underway, `upstream ${status}`)',
+    with: 'const outcome = await endCosted(underway, presumed(underway.attempt, `upstream ${status}`), status)',
+    seenBy: ['test/e2e/gateway.test.ts', 'test/e2e/providers.test.ts'],
+  },
+  {
+    name: 'a broken stream is charged what was seen',
+    file: relay,
+    line: ': presumed(attempt, `stream ${failure.reason}`, report)',
+    with: ': costOf(serving, attempt, { ...report, usage: { counts: {}, reasoningTokens: 0 } })',
+  },
+  {
+    name: 'a stream that ends early counts as whole',
+    file: relay,
+    line: ": presumed(attempt, 'the stream ended early', report)",
+    with: ': { ...presumed(attempt, "", report), cost: 0n as typeof attempt.hold.amount }',
+    seenBy: ['test/faults/raw-provider.test.ts'],
+  },
+  {
+    name: 'an answer without usage is free',
+    file: 'src/gateway/cost.ts',
+    line: "if (usage === null) return presumed(attempt, 'the answer has no usage', report)",
+    with: 'if (usage === null) return known(zero, { counts: {}, reasoningTokens: 0 }, report, [])',
+  },
+  {
+    name: 'what was presumed costs nothing',
+    file: 'src/gateway/cost.ts',
+    line: 'cost: attempt.hold.amount,',
+    with: 'cost: zero,',
+  },
+  {
+    name: 'the cap is held and not sent',
+    file: attempt,
+    line: 'outputCap: tried.outputCap,',
+    with: 'outputCap: null,',
+  },
+  {
+    name: 'the ledger is not synced (NORMAL)',
+    file: 'src/store/sqlite-connection.ts',
+    line: 'pragma synchronous = full',
+    with: 'pragma synchronous = normal',
+    seenBy: images,
+  },
+  {
+    name: 'acknowledged before the commit',
+    file: 'src/store/group-commit.ts',
+    line: 'for (const { work } of jobs) values.push(work())',
+    with: 'for (const { work, resolve } of jobs) resolve(work())',
+    seenBy: disk,
+  },
+  {
+    name: 'a failed batch leaves its transaction open',
+    file: 'src/store/sqlite-writer.ts',
+    line: '      this.#rollback()\n      throw error',
+    with: '      throw error',
+    seenBy: stores,
+  },
+  {
+    name: 'a failed batch is called durable',
+    file: 'src/store/sqlite-thread.ts',
+    line: 'return error instanceof Error ? error.message : String(error)',
+    with: 'return null',
+    seenBy: disk,
+  },
+  {
+    name: 'rows in memory outlive the batch that came to nothing',
+    file: 'src/store/sqlite.ts',
+    line: 'rollback: () => this.#rows.forget(),',
+    with: 'rollback: () => {},',
+    seenBy: disk,
+  },
+  {
+    name: 'changed accounts are not written',
+    file: 'src/store/sqlite-rows.ts',
+    line: 'for (const { no, account } of this.#changed) {',
+    with: 'for (const { no, account } of [...this.#changed].slice(1)) {',
+    seenBy: disk,
+  },
+  {
+    name: 'a commit may take for ever',
+    file: books,
+    line: 'if (commit.deadline > clock.now()) break',
+    with: 'break',
+    seenBy: disk,
+  },
+  {
+    name: 'a start leaves what was open',
+    file: 'src/wiring.ts',
+    line: 'await expireHolds({ clock: systemClock, observe, store, rules }, always)',
+    with: 'await expireHolds({ clock: systemClock, observe, store, rules }, instant(0))',
+    seenBy: doctor,
+  },
+  {
+    name: 'two processes share a ledger',
+    file: 'src/store/sqlite.ts',
+    line: 'this.#lock = inMemory ? null : lock(`${path}.lock`)',
+    with: 'this.#lock = null',
+    seenBy: stores,
+  },
+  {
+    name: 'doctor does not look at holds',
+    file: 'src/store/sqlite-inspect.ts',
+    line: 'note(foundIn(count, hold, entries))',
+    with: 'void entries',
+    seenBy: doctor,
+  },
+  {
+    name: 'doctor passes over a gap',
+    file: 'src/core/recount.ts',
+    line: 'if (seq !== expected) {',
+    with: 'if (seq < expected) {',
+    seenBy: doctor,
+  },
+  {
+    name: 'a backup is restored unchecked',
+    file: 'src/store/sqlite-inspect.ts',
+    line: 'if ((await checksumOf(from)) !== expected) {',
+    with: "if ((await checksumOf(from)) === '') {",
+    seenBy: doctor,
+  },
+  {
+    name: 'of two headers the first counts',
+    file: 'src/gateway/http.ts',
+    line: '(headers[name]?.length ?? 0) > 1',
+    with: '(headers[name]?.length ?? 0) > 2',
+    seenBy: ['test/faults/raw-client.test.ts', ...table],
+  },
+  {
+    name: 'a packed body is forwarded unread',
+    file: 'src/gateway/http.ts',
+    line: "return encoding === 'identity' && !",
+    with: "return encoding !== '' && !",
+    seenBy: [...gateway, ...table],
+  },
+  {
+    name: 'the key of the provider comes back in its error',
+    file: relay,
+    line: 'const body = withoutSecret(',
+    with: 'const body = ((bytes: Buffer, _secret: string | undefined) => bytes)(',
+    seenBy: ['test/faults/canaries.test.ts'],
+  },
+]
