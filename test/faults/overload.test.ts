@@ -23,7 +23,7 @@ test.each([
   expect(Number(beyond.headers.get('retry-after'))).toBeGreaterThan(0)
   expect(await world.bursar.store.openHolds()).toBe(2)
   // The admin side is not counted: an operator gets in while callers do not.
-  expect(await world.api('/budgets')).toMatchObject([{ name: 'all' }])
+  expect(await world.api('/budgets')).toMatchObject([{ name: 'all a year' }])
 
   expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200])
   expect((await call(world, key, path, chatBody(text))).status).toBe(200)
