@@ -1,6 +1,6 @@
 /** Node's request and response as the ports see them, and the door that every request comes by. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Refusal, RefusalCode } from '#core/refusal.ts'
+import type { RefusalCode } from '#core/refusal.ts'
 import type { Client, ClientRequest } from '#ports/client.ts'
 import { isCodex } from '#wire/claims.ts'
 import type { DialectName, Endpoint } from '#wire/dialect.ts'
@@ -64,7 +64,7 @@ export async function handleData(
   const client = clientOf(response, desk.deps.limits.stalledMs)
   const matched = matchEndpoint(method, target)
   const no = (code: RefusalCode, message: string): void =>
-    refuse(desk.deps, dialectOf('openai'), client, refusal(desk, headers, code, message))
+    turnAway(desk, 'openai', headers, client, code, message)
 
   switch (matched.kind) {
     case 'bad_target':
@@ -104,7 +104,7 @@ async function receiveCall(
 ): Promise<void> {
   const { bodyBytesMax } = desk.deps.limits
   const no = (code: RefusalCode, message: string): void =>
-    refuse(desk.deps, dialectOf(endpoint.dialect), client, refusal(desk, headers, code, message))
+    turnAway(desk, endpoint.dialect, headers, client, code, message)
   const noMore = (code: RefusalCode, message: string): void => {
     // Where this request ends is in doubt or far off: its connection is not used again.
     response.shouldKeepAlive = false
@@ -147,11 +147,10 @@ async function serveSafely(
   request: ClientRequest,
   client: Client,
 ): Promise<void> {
-  const no = (message: string): void => {
-    const why = refusal(desk, request.headers, 'overloaded', message)
-    refuse(desk.deps, dialectOf(endpoint.dialect), client, why)
+  const { headers } = request
+  if (isFull(desk, traffic)) {
+    return turnAway(desk, endpoint.dialect, headers, client, 'overloaded', fullMessage)
   }
-  if (isFull(desk, traffic)) return no(fullMessage)
   traffic.inFlight += 1
   try {
     await serveCall(desk, endpoint, request, client)
@@ -159,7 +158,10 @@ async function serveSafely(
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     desk.deps.observe({ kind: 'unexpected', where: 'serving a call', reason })
     if (client.started) client.destroy()
-    else no('Something unexpected happened in the gateway.')
+    else {
+      const message = 'Something unexpected happened in the gateway.'
+      turnAway(desk, endpoint.dialect, headers, client, 'overloaded', message)
+    }
   } finally {
     traffic.inFlight -= 1
   }
@@ -203,15 +205,18 @@ function callerDialect(headers: ClientRequest['headers'], byPath: DialectName): 
   return headers['x-goog-api-key'] === undefined ? byPath : 'google'
 }
 
-function refusal(
-  desk: Desk,
+/** Refuses what never became a call. */
+function turnAway(
+  { deps }: Desk,
+  dialect: DialectName,
   headers: ClientRequest['headers'],
+  client: Client,
   code: RefusalCode,
   message: string,
-): Refusal {
-  const frame = { callId: newCallId(desk.deps), codex: isCodex(headers) }
+): void {
+  const frame = { callId: newCallId(deps), codex: isCodex(headers) }
   const retryAfterMs = code === 'overloaded' ? 2000 : null
-  return plainRefusal(frame, code, message, { retryAfterMs })
+  refuse(deps, dialectOf(dialect), client, plainRefusal(frame, code, message, { retryAfterMs }))
 }
 
 /** Lower-case names, every value a client sent, in order: a header sent twice stays twice. */
