@@ -36,7 +36,21 @@ const reportOf = (counts: Usage['counts'], tier: string, geo: string | null): Us
   oddities: [],
 })
 
-const shapeContext = { tier: 'standard', geo: null }
+function rowOf(model: string): PriceRow {
+  return rows.find((row) => row.model === model) ?? expect.fail(`no ${model}`)
+}
+
+/** What an answer at tier `answered` costs whose request asked for `asked`. */
+function costOf(
+  row: PriceRow,
+  counts: Usage['counts'],
+  answered = 'standard',
+  asked = 'standard',
+): bigint {
+  const report = reportOf(counts, answered, null)
+  const settled = charge(report, row, { tier: asked, geo: null }, () => null)
+  return settled.ok ? settled.value.cost : expect.fail(settled.problem.message)
+}
 
 /** Sizes around every threshold a row has, and some others. */
 function sizesFor(row: PriceRow): fc.Arbitrary<number> {
@@ -154,8 +168,7 @@ test('the bound is linear in the cap, so any cap between has its own exact bound
 })
 
 test('over realistic traffic `expected` is within 1.6x of what it costs', () => {
-  const row = rows.find(({ model }) => model === 'gpt-5-mini')
-  if (row === undefined) throw new Error('no gpt-5-mini')
+  const row = rowOf('gpt-5-mini')
   // Prompts of ordinary English, answers as long as they tend to be.
   const traffic = [
     [400, 250],
@@ -179,29 +192,18 @@ test('over realistic traffic `expected` is within 1.6x of what it costs', () => 
       outputCap: 1000,
     }
     expected += quote(shape, row).expected
-    const settled = charge(
-      reportOf({ input, output }, 'standard', null),
-      row,
-      { tier: 'standard', geo: null },
-      () => null,
-    )
-    if (settled.ok) actual += settled.value.cost
+    actual += costOf(row, { input, output })
   }
   expect(Number(expected) / Number(actual)).toBeLessThan(1.6)
   expect(Number(actual) / Number(expected)).toBeLessThan(1.6)
 })
-
-function rowOf(model: string): PriceRow {
-  return rows.find((row) => row.model === model) ?? expect.fail(`no ${model}`)
-}
 
 test('thinking outside the cap is held, for each choice', () => {
   const row = rowOf('gemini-2.5-pro')
   const shape = { ...plainShape, thinkingOutsideCap: 1000, choices: 2 }
   const output = (50 + 1000) * 2
   const counts = { input: plainShape.textTokensMax, output }
-  const settled = charge(reportOf(counts, 'standard', null), row, shapeContext, () => null)
-  expect(quote(shape, row).max).toBe(settled.ok ? settled.value.cost : null)
+  expect(quote(shape, row).max).toBe(costOf(row, counts))
   expect(quote(shape, row).tokensMax).toBe(plainShape.textTokensMax + output)
 })
 
@@ -209,34 +211,28 @@ test('each use of a tool may read a whole context again', () => {
   const row = rowOf('claude-haiku-4-5')
   const shape = { ...plainShape, tools: [{ meter: 'web_search' as const, maxUses: 2 }] }
   const counts = { input: row.contextWindow * 3, output: 50, web_search: 2 }
-  const settled = charge(reportOf(counts, 'standard', null), row, shapeContext, () => null)
-  expect(quote(shape, row).max).toBe(settled.ok ? settled.value.cost : null)
+  expect(quote(shape, row).max).toBe(costOf(row, counts))
 })
 
 test('the tier an answer names wins over the one that was asked for', () => {
   const row = rowOf('gpt-5-mini')
   const counts = { input: 1000, output: 100 }
-  const costAt = (answered: string, asked: string): bigint | null => {
-    const report = reportOf(counts, answered, null)
-    const settled = charge(report, row, { tier: asked, geo: null }, () => null)
-    return settled.ok ? settled.value.cost : null
-  }
   const other = Object.keys(row.tiers).find((tier) => tier !== 'standard') ?? expect.fail()
-  expect(costAt(other, 'standard')).toBe(costAt(other, other))
-  expect(costAt(other, 'standard')).not.toBe(costAt('standard', 'standard'))
+  expect(costOf(row, counts, other, 'standard')).toBe(costOf(row, counts, other, other))
+  expect(costOf(row, counts, other, 'standard')).not.toBe(
+    costOf(row, counts, 'standard', 'standard'),
+  )
 })
 
 test('a tool without a fee is named', () => {
-  const row = rows.find(({ model }) => model === 'claude-haiku-4-5')
-  if (row === undefined) throw new Error('no claude-haiku-4-5')
+  const row = rowOf('claude-haiku-4-5')
   const shape = { ...plainShape, tools: [{ meter: 'file_search' as const, maxUses: 1 }] }
   expect(unpricedTool(shape, row)).toBe('file_search')
   expect(unpricedTool(plainShape, row)).toBeNull()
 })
 
 test('the band is the last whose threshold the whole prompt exceeds', () => {
-  const row = rows.find(({ model }) => model === 'gemini-2.5-pro')
-  if (row === undefined) throw new Error('no gemini-2.5-pro')
+  const row = rowOf('gemini-2.5-pro')
   expect(bandFor(row, 200_000)).toBe(row.bands[0])
   expect(bandFor(row, 200_001)).toBe(row.bands[1])
 })
