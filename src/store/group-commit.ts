@@ -27,16 +27,13 @@ const queueMax = 20_000
 export class GroupCommit {
   readonly #transaction: Transaction
   readonly #onCommit: (jobs: number) => void
-  readonly #gatherMs: number
   #queue: Job[] = []
   #scheduled = false
   #committing = false
   readonly #idle = new Set<() => void>()
 
-  /** `gatherMs`: how long a commit may wait while each turn of the loop brings more to it. */
-  constructor(transaction: Transaction, onCommit: (jobs: number) => void = () => {}, gatherMs = 0) {
+  constructor(transaction: Transaction, onCommit: (jobs: number) => void = () => {}) {
     this.#transaction = transaction
-    this.#gatherMs = gatherMs
     this.#onCommit = onCommit
   }
 
@@ -63,19 +60,11 @@ export class GroupCommit {
   #schedule(): void {
     if (this.#scheduled || this.#committing) return
     this.#scheduled = true
-    setImmediate(() => this.#gather(performance.now(), 0))
-  }
-
-  /** A lone job goes at once; a crowd waits for those who are just behind, and shares one fsync. */
-  #gather(since: number, before: number): void {
-    const waiting = this.#queue.length
-    const grows = waiting > Math.max(1, before) && waiting < jobsPerCommit
-    if (grows && performance.now() - since < this.#gatherMs) {
-      setImmediate(() => this.#gather(since, waiting))
-      return
-    }
-    this.#scheduled = false
-    this.#commitNext()
+    // Not later: who waits for a crowd leaves the disk idle meanwhile.
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#commitNext()
+    })
   }
 
   #commitNext(): void {

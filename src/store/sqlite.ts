@@ -36,9 +36,6 @@ export interface SqliteOptions {
 
 type Row = Record<string, unknown>
 
-/** Small beside a sync; worth several of them when the loop is busy. */
-const gatherMs = 1
-
 export class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly #lock: Lock | null
@@ -68,7 +65,6 @@ export class SqliteStore implements Store {
         rollback: () => this.#rows.forget(),
       },
       onCommit,
-      inMemory ? 0 : gatherMs,
     )
   }
 
