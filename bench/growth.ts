@@ -1,5 +1,5 @@
 /** What a call costs where the company has grown: 10, 1,000 and 100,000 budgets and keys. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -15,18 +15,23 @@ export interface GrowthRow {
 
 const sizes = [10, 1000, 100_000]
 
-function configWith(agents: number): string {
+/** Of one file; a file may have 1 MiB. */
+const budgetsPerFile = 10_000
+
+function writeConfig(folder: string, agents: number): void {
+  mkdirSync(folder)
   const lines = readFileSync(join(here, 'bursar.yaml'), 'utf8').split('\n')
   const tree = lines.findIndex((line) => line.startsWith('business_units:'))
   // Without a tree any agent is known: a hundred thousand are not declared one by one.
   lines.splice(tree, 2)
-  const at = lines.findIndex((line) => line.startsWith('budgets:'))
-  const own = Array.from(
-    { length: agents },
-    (_, i) => `  - { agent: a${i}, budget_monthly_usd: 1000000 }`,
-  )
-  lines.splice(at + 1, 0, ...own)
-  return lines.join('\n')
+  writeFileSync(join(folder, 'bursar.yaml'), lines.join('\n'))
+  for (let from = 0; from < agents; from += budgetsPerFile) {
+    const budgets = Array.from(
+      { length: Math.min(budgetsPerFile, agents - from) },
+      (_, i) => `  - { agent: a${from + i}, budget_monthly_usd: 1000000 }`,
+    )
+    writeFileSync(join(folder, `from-${from}.yaml`), `budgets:\n${budgets.join('\n')}\n`)
+  }
 }
 
 function bytesPerCall({ data }: BursarTarget): number {
@@ -44,8 +49,8 @@ export async function growth(rounds: number, seconds: number): Promise<readonly 
   const running: { agents: number; target: BursarTarget; perSecond: number[] }[] = []
   try {
     for (const [i, agents] of sizes.entries()) {
-      const config = join(folder, `${agents}.yaml`)
-      writeFileSync(config, configWith(agents))
+      const config = join(folder, String(agents))
+      writeConfig(config, agents)
       const target = await bursar({ port: 4820 + i, config, agents })
       running.push({ agents, target, perSecond: [] })
     }

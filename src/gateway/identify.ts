@@ -174,7 +174,9 @@ function place(
   const team = node?.team ?? key.team
   const teamNode = team === null ? undefined : nodes.teams.get(team)
   const businessUnit = node?.businessUnit ?? teamNode?.businessUnit ?? null
-  const foreign = node !== undefined && key.team !== null && node.team !== key.team
+  const named = node?.team ?? null
+  // An agent that only a budget names is in no team yet: the key says which.
+  const foreign = named !== null && key.team !== null && named !== key.team
   const unknown = snapshot.treeDeclared && agent !== null && node === undefined
   if (foreign || unknown) {
     // A hint may be any program's idea of a name: it is dropped, where a header is refused.

@@ -78,6 +78,17 @@ test('a call that no budget covers is refused where policy says so', async () =>
   expect(stranger.json()).toMatchObject({ error: { code: 'not_allowed' } })
 })
 
+test('an agent that only a budget names is in the team of its key', async () => {
+  const by = 'budgets: [{ agent: a, budget_daily_usd: 5 }, { team: t, budget_daily_usd: 5 }]\n'
+  await using world = await startWorld({ config: by })
+  const key = await world.key({ team: 't', agent: 'a' })
+  expect((await call(world, key, path, chatBody('hi'))).status).toBe(200)
+  const billed = world.simulator.bill().total_usd
+  for (const { id } of (await world.api('/budgets')) as { id: string }[]) {
+    expect(await world.postedUsd(id)).toBe(billed)
+  }
+})
+
 test('stopping waits for the stream that is open, and settles it', async () => {
   const world = await startWorld({ config })
   const key = await world.key()
