@@ -66,12 +66,20 @@ export function compileRules(
     else problems.push(placed.problem(`the same limit is defined at ${before.origin}`))
   }
   const fallback = merged.file.alerts?.default_ladder ?? builtIn
+  // One for all that use it: a hundred thousand budgets are to be had in little memory.
+  let shared: readonly Threshold[] | null = null
+  const ladderFor = (placed: Placed<BudgetEntry>): readonly Threshold[] => {
+    const { alerts } = placed.entry
+    if (alerts !== undefined) return ladderOf(alerts, placed, problems)
+    shared ??= ladderOf(fallback, placed, problems)
+    return shared
+  }
   for (const placed of merged.budgets) {
     const { entry } = placed
     const limits = moneyLimits(entry)
     if (limits.length === 0)
       problems.push(placed.problem('a budget needs an amount, such as budget_monthly_usd: 25000'))
-    const ladder = ladderOf(entry.alerts ?? fallback, placed, problems)
+    const ladder = ladderFor(placed)
     const enforced = entry.mode !== 'observe'
     if (
       enforced &&
