@@ -13,6 +13,7 @@ import { type Instant, instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
 import { handleData, plainDoor, type Traffic } from '#gateway/http.ts'
+import { Intake } from '#gateway/intake.ts'
 import { type ConnectionLimits, listen } from '#gateway/listener.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
@@ -83,7 +84,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     limits: { ...usualLimits, ...options.limits },
   }
   const desk = newDesk(deps)
-  const traffic: Traffic = { inFlight: 0, stopping: false }
+  const traffic: Traffic = { intake: new Intake(deps.limits), stopping: false }
   const read = { metrics: metrics.text, inspect: inspector(path) }
   const parts = { config, store, observe, pepper, adminToken, keys, traffic, ...read }
   const handle = doorman(desk, traffic, controlDeps(parts))
@@ -105,7 +106,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     store,
     reload: () => reload(options, config, store, observe),
     stop: async (reason) => {
-      observe({ kind: 'stopping', reason, callsInFlight: traffic.inFlight })
+      observe({ kind: 'stopping', reason, callsInFlight: traffic.intake.underWay })
       traffic.stopping = true
       await listener.close(stopGraceMs)
       await allEnded(desk, traffic)
@@ -127,7 +128,7 @@ const endingMs = 70_000
 
 /** Every call has ended and every ending is durable, or time is up and the next start presumes. */
 async function allEnded(desk: Desk, traffic: Traffic): Promise<void> {
-  const isOver = (): boolean => traffic.inFlight === 0 && desk.books.unsettled === 0
+  const isOver = (): boolean => traffic.intake.underWay === 0 && desk.books.unsettled === 0
   for (let waited = 0; !isOver() && waited < endingMs; waited += 20) await systemClock.sleep(20)
 }
 

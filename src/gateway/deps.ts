@@ -6,6 +6,7 @@ import type { Clock } from '#ports/clock.ts'
 import type { Observe } from '#ports/observer.ts'
 import type { ControlStore, LedgerStore } from '#ports/store.ts'
 import type { Timeouts, Upstream } from '#ports/upstream.ts'
+import type { IntakeLimits } from './intake.ts'
 
 export interface GatewayDeps {
   readonly clock: Clock
@@ -21,7 +22,7 @@ export interface GatewayDeps {
   readonly limits: GatewayLimits
 }
 
-export interface GatewayLimits {
+export interface GatewayLimits extends IntakeLimits {
   readonly bodyBytesMax: number
   /** Answers that are not streamed are read whole before they are passed on. */
   readonly answerBytesMax: number
@@ -33,8 +34,6 @@ export interface GatewayLimits {
   readonly drainMs: number
   /** A caller that takes none of its answer for so long is taken for one that hung up. */
   readonly stalledMs: number
-  /** Calls under way, streams too: fewer than connections, so that the admin side has its own. */
-  readonly callsMax: number
   /** Calls waiting for room or pace. */
   readonly waitersMax: number
   /** Tries in all, over providers and their retries. */
@@ -52,6 +51,11 @@ export const usualLimits: GatewayLimits = {
   drainMs: 60_000,
   stalledMs: 60_000,
   callsMax: 10_000,
+  callsPerKeyMax: 5000,
+  bodiesBytesMax: 512 * 1024 * 1024,
+  turnMs: 10,
+  queueMs: 250,
+  queueMax: 5000,
   waitersMax: 1000,
   attemptsMax: 3,
   commitMs: 2000,

@@ -1,4 +1,4 @@
-/** Node's request and response as the ports see them, and the door that every request comes by. */
+/** The door that every request comes by: what is too much, ambiguous or not ours ends here. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RefusalCode } from '#core/refusal.ts'
 import type { Client, ClientRequest } from '#ports/client.ts'
@@ -8,13 +8,15 @@ import { dialectOf } from '#wire/dialects.ts'
 import { matchEndpoint } from '#wire/routes.ts'
 import { answerBudget, answerModels } from './about.ts'
 import { credentialOf, type IdentityProblem, usableKey } from './identify.ts'
+import type { Intake, TooMuch } from './intake.ts'
 import type { PlainDoor } from './plain-http.ts'
+import { clientOf, headersOf, readBody } from './node-http.ts'
 import { plainRefusal } from './refusals.ts'
 import { type Desk, newCallId, refuse, serveCall } from './serve.ts'
 
-/** Calls under way, for a clean stop. */
+/** What is taken in, and whether anything still is. */
 export interface Traffic {
-  inFlight: number
+  readonly intake: Intake
   stopping: boolean
 }
 
@@ -113,7 +115,8 @@ async function receiveCall(
   }
 
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.')
-  if (isFull(desk, traffic)) return noMore('overloaded', fullMessage)
+  const why = traffic.intake.tooMuch(callerOf(desk, headers))
+  if (why !== null) return noMore(...tooMuch[why])
   const ambiguous = ambiguityOf(request, headers)
   if (ambiguous !== null) return noMore('invalid_request', ambiguous)
   if (!isPlainJson(headers)) {
@@ -122,13 +125,24 @@ async function receiveCall(
   }
   const stranger = strangerWithMuch(desk, headers)
   if (stranger !== null) return noMore(stranger.code, stranger.message)
-  const body = await readBody(request, bodyBytesMax)
-  if (body === 'gone') return
-  if (body === 'too_large') {
-    return noMore('too_large', `The body is larger than ${bodyBytesMax / 1024 / 1024} MiB.`)
+  let taken = 0
+  const hasRoom = (bytes: number): boolean => {
+    if (!traffic.intake.takeBytes(bytes)) return false
+    taken += bytes
+    return true
   }
-  const { method = 'GET', url: target = '/' } = request
-  await serveSafely(desk, traffic, endpoint, { method, target, headers, body }, client)
+  try {
+    const body = await readBody(request, bodyBytesMax, hasRoom)
+    if (body === 'gone') return
+    if (body === 'no_room') return noMore(...tooMuch.bodies_full)
+    if (body === 'too_large') {
+      return noMore('too_large', `The body is larger than ${bodyBytesMax / 1024 / 1024} MiB.`)
+    }
+    const { method = 'GET', url: target = '/' } = request
+    await serveSafely(desk, traffic, endpoint, { method, target, headers, body }, client)
+  } finally {
+    traffic.intake.giveBytes(taken)
+  }
 }
 
 function isPlainJson(headers: ClientRequest['headers']): boolean {
@@ -136,22 +150,54 @@ function isPlainJson(headers: ClientRequest['headers']): boolean {
   return encoding === 'identity' && !/^multipart\//i.test(headers['content-type']?.[0] ?? '')
 }
 
-const isFull = ({ deps }: Desk, { inFlight }: Traffic): boolean => inFlight >= deps.limits.callsMax
-const fullMessage = 'As many calls as Bursar takes are under way, so this one was not sent.'
+/** How each of them is said. A caller who takes too much is told so, and not that we are slow. */
+const tooMuch: Readonly<Record<TooMuch, readonly [RefusalCode, string]>> = {
+  full: ['overloaded', 'As many calls as Bursar takes are under way, so this one was not sent.'],
+  key_full: [
+    'rate_limited',
+    'As many calls as one key may have are under way, so this one was not sent.',
+  ],
+  bodies_full: ['overloaded', 'Bursar holds as much of requests as it takes: this was not sent.'],
+  late: ['overloaded', 'More calls arrive than Bursar can begin, so this one was not sent.'],
+}
 
-/** A call that throws is a bug: it is told, and its caller is not left waiting. */
-async function serveSafely(
+/** The key's id. All who have none are one caller: a guess is not worth a place in the queue. */
+function callerOf({ deps }: Desk, headers: ClientRequest['headers']): string {
+  const secret = credentialOf(headers)
+  return (secret.ok ? deps.findKey(secret.value)?.id : undefined) ?? 'stranger'
+}
+
+/** Resolves when nothing of the call is left to do, be it that it was refused. */
+function serveSafely(
   desk: Desk,
-  traffic: Traffic,
+  { intake }: Traffic,
   endpoint: Endpoint,
   request: ClientRequest,
   client: Client,
 ): Promise<void> {
   const { headers } = request
-  if (isFull(desk, traffic)) {
-    return turnAway(desk, endpoint.dialect, headers, client, 'overloaded', fullMessage)
-  }
-  traffic.inFlight += 1
+  const caller = callerOf(desk, headers)
+  return new Promise((done) => {
+    const begin = (): void => {
+      void serveBegun(desk, endpoint, request, client).finally(() => {
+        intake.leave(caller)
+        done()
+      })
+    }
+    intake.enter(caller, begin, (why) => {
+      turnAway(desk, endpoint.dialect, headers, client, ...tooMuch[why])
+      done()
+    })
+  })
+}
+
+/** A call that throws is a bug: it is told, and its caller is not left waiting. */
+async function serveBegun(
+  desk: Desk,
+  endpoint: Endpoint,
+  request: ClientRequest,
+  client: Client,
+): Promise<void> {
   try {
     await serveCall(desk, endpoint, request, client)
   } catch (error) {
@@ -160,10 +206,8 @@ async function serveSafely(
     if (client.started) client.destroy()
     else {
       const message = 'Something unexpected happened in the gateway.'
-      turnAway(desk, endpoint.dialect, headers, client, 'overloaded', message)
+      turnAway(desk, endpoint.dialect, request.headers, client, 'overloaded', message)
     }
-  } finally {
-    traffic.inFlight -= 1
   }
 }
 
@@ -179,7 +223,16 @@ export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
       const matched = matchEndpoint('POST', target)
       return matched.kind === 'endpoint' ? matched.endpoint : null
     },
-    serve: (endpoint, request, client) => serveSafely(desk, traffic, endpoint, request, client),
+    serve: async (endpoint, request, client) => {
+      const { intake } = traffic
+      const { byteLength } = request.body
+      if (!intake.takeBytes(byteLength)) {
+        const { dialect } = endpoint
+        return turnAway(desk, dialect, request.headers, client, ...tooMuch.bodies_full)
+      }
+      await serveSafely(desk, traffic, endpoint, request, client)
+      intake.giveBytes(byteLength)
+    },
   }
 }
 
@@ -215,97 +268,6 @@ function turnAway(
   message: string,
 ): void {
   const frame = { callId: newCallId(deps), codex: isCodex(headers) }
-  const retryAfterMs = code === 'overloaded' ? 2000 : null
+  const retryAfterMs = code === 'overloaded' ? 2000 : code === 'rate_limited' ? 1000 : null
   refuse(deps, dialectOf(dialect), client, plainRefusal(frame, code, message, { retryAfterMs }))
-}
-
-/** Lower-case names, every value a client sent, in order: a header sent twice stays twice. */
-export function headersOf(request: IncomingMessage): ClientRequest['headers'] {
-  const { rawHeaders } = request
-  const out: Record<string, string[]> = Object.create(null)
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase()
-    const value = rawHeaders[i + 1] ?? ''
-    const known = out[name]
-    if (known === undefined) out[name] = [value]
-    else known.push(value)
-  }
-  return out
-}
-
-export function readBody(
-  request: IncomingMessage,
-  bytesMax: number,
-): Promise<Uint8Array | 'too_large' | 'gone'> {
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) return Promise.resolve('too_large')
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let length = 0
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.byteLength
-      if (length > bytesMax) {
-        request.pause()
-        resolve('too_large')
-      } else chunks.push(chunk)
-    })
-    request.once('end', () => {
-      const [only] = chunks
-      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks))
-    })
-    request.once('error', () => resolve('gone'))
-    request.once('close', () => resolve('gone'))
-  })
-}
-
-/** `stalledMs`: a reader that takes nothing for so long has hung up, whatever its socket says. */
-export function clientOf(response: ServerResponse, stalledMs: number): Client {
-  let gone = false
-  let stalled: NodeJS.Timeout | null = null
-  let complete = false
-  const listeners: (() => void)[] = []
-  const watch = (): void => {
-    if (stalled !== null) return
-    stalled = setTimeout(() => response.destroy(), stalledMs)
-    response.once('drain', moved)
-  }
-  const moved = (): void => {
-    if (stalled !== null) clearTimeout(stalled)
-    stalled = null
-  }
-  response.on('error', () => {})
-  response.once('close', () => {
-    moved()
-    gone = !complete && !response.writableFinished
-    if (gone) for (const listener of listeners) listener()
-  })
-  return {
-    get gone() {
-      return gone
-    },
-    get started() {
-      return response.headersSent
-    },
-    start: (status, headers) => {
-      if (!gone) response.writeHead(status, headers as Record<string, string>)
-    },
-    write: (chunk) => {
-      if (gone || response.write(chunk)) return true
-      watch()
-      return false
-    },
-    end: () => {
-      complete = true
-      response.end()
-    },
-    destroy: () => {
-      // An HTTP/2 response shares its connection: only its stream is broken.
-      if (response.socket !== null) response.destroy()
-      else response.end()
-    },
-    onDrain: (listener) => void response.once('drain', listener),
-    onGone: (listener) => {
-      if (gone) listener()
-      else listeners.push(listener)
-    },
-  }
 }

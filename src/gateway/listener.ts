@@ -36,6 +36,8 @@ export interface ConnectionLimits {
   /** A whole request, its body too. */
   readonly requestMs: number
   readonly keepAliveMs: number
+  /** Idle for so long, a connection gives way to a new one where there are as many as may be. */
+  readonly givesWayMs: number
   /** How often the limits above are looked at. */
   readonly checkMs: number
   readonly headerBytesMax: number
@@ -56,6 +58,7 @@ export const usualConnections: ConnectionLimits = {
   headersMs: 10_000,
   requestMs: 60_000,
   keepAliveMs: 65_000,
+  givesWayMs: 1000,
   checkMs: 2000,
   headerBytesMax: 32 * 1024,
   headersMax: 200,
@@ -68,21 +71,27 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const limits = { ...usualConnections, ...options.limits }
   const http1 = http1Server(handle, limits)
   const http2 = http2Server(handle, limits)
-  const sockets = new Set<Socket>()
+  /** In the order in which they came, each with whether anybody would miss it now. */
+  const sockets = new Map<Socket, () => boolean>()
   const short = shortWay(plain, limits, (socket) => void http1.emit('connection', socket))
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    sockets.add(socket)
+    if (sockets.size >= limits.connectionsMax && !madeRoom(sockets, http1)) {
+      return socket.destroy()
+    }
+    const since = Date.now()
+    sockets.set(socket, () => Date.now() - since > limits.givesWayMs)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => sockets.delete(socket))
     sniff(socket, limits.headersMs, (first) => {
+      sockets.set(socket, () => false)
       const isHttp2 = first.subarray(0, 3).toString('latin1') === 'PRI'
-      if (!isHttp2 && short.take(socket, first)) return
+      const plain = isHttp2 ? null : short.take(socket, first)
+      if (plain !== null) return void sockets.set(socket, () => plain.isIdleFor(limits.givesWayMs))
       socket.unshift(first)
       const full = isHttp2 ? http2 : http1
       full.emit('connection', socket)
     })
   })
-  server.maxConnections = limits.connectionsMax
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.host, () => resolve())
@@ -201,8 +210,8 @@ function refuseUpgrade(socket: Socket): void {
 }
 
 interface ShortWay {
-  /** False: there is no short way here. */
-  take(socket: Socket, first: Buffer): boolean
+  /** Null: there is no short way here. */
+  take(socket: Socket, first: Buffer): PlainConnection | null
   closeIdle(): void
   stop(): void
 }
@@ -221,7 +230,7 @@ function shortWay(
   watch.unref()
   return {
     take: (socket, first) => {
-      if (door === undefined) return false
+      if (door === undefined) return null
       const connection = new PlainConnection(socket, door, limits, () => {
         connections.delete(connection)
         handOver(socket)
@@ -229,13 +238,32 @@ function shortWay(
       connections.add(connection)
       socket.once('close', () => connections.delete(connection))
       connection.read(first)
-      return true
+      return connection
     },
     closeIdle: () => {
       for (const connection of connections) if (connection.isIdle) connection.close()
     },
     stop: () => clearInterval(watch),
   }
+}
+
+/**
+ * Whoever only keeps a connection open gives way to whoever has something to say, an operator in
+ * the middle of a flood among them. The oldest first.
+ */
+function madeRoom(sockets: Map<Socket, () => boolean>, http1: Http1Server): boolean {
+  const oldest = (isOver: (socket: Socket, isIdle: () => boolean) => boolean): boolean => {
+    for (const [socket, isIdle] of sockets) {
+      if (!isOver(socket, isIdle)) continue
+      sockets.delete(socket)
+      socket.destroy()
+      return true
+    }
+    return false
+  }
+  if (oldest(({ destroyed }, isIdle) => destroyed || isIdle())) return true
+  http1.closeIdleConnections()
+  return oldest(({ destroyed }) => destroyed)
 }
 
 /** Reads the first bytes. A silent connection is closed as slow headers are. */
@@ -253,14 +281,14 @@ function sniff(socket: Socket, waitMs: number, then: (first: Buffer) => void): v
 async function closeGently(
   server: ReturnType<typeof createServer>,
   closeIdle: () => void,
-  sockets: ReadonlySet<Socket>,
+  sockets: ReadonlyMap<Socket, unknown>,
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   closeIdle()
   const idle = setInterval(closeIdle, 50)
   const timer = setTimeout(() => {
-    for (const socket of sockets) socket.destroy()
+    for (const socket of sockets.keys()) socket.destroy()
   }, graceMs)
   await closed
   clearInterval(idle)

@@ -51,6 +51,8 @@ export class PlainConnection {
   /** Sent ahead of its turn. */
   #ahead: Buffer | null = null
   #since = Date.now()
+  /** It is `node:http`'s now. */
+  #left = false
 
   constructor(
     socket: Socket,
@@ -68,7 +70,12 @@ export class PlainConnection {
   }
 
   get isIdle(): boolean {
-    return this.#client === null && this.#wanted === null
+    return this.#client === null && this.#wanted === null && !this.#left
+  }
+
+  /** True where nobody would miss it: nothing has come for so long, and nothing is under way. */
+  isIdleFor(ms: number): boolean {
+    return this.isIdle && Date.now() - this.#since > ms
   }
 
   /** Closes what has been silent, or half-sent, for too long. */
@@ -135,6 +142,7 @@ export class PlainConnection {
   #leave(bytes: Buffer): void {
     const socket = this.#socket
     assert(this.isIdle, 'a connection is handed over between two requests')
+    this.#left = true
     socket.off('data', this.#onData)
     socket.pause()
     socket.unshift(bytes)

@@ -1,5 +1,5 @@
 /** Prometheus metrics. Labels are bounded: models and codes come from our own tables. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observation } from '#core/observation.ts'
 import type { Observe } from '#ports/observer.ts'
 
@@ -11,6 +11,8 @@ export interface Metrics {
 export function metricsObserver(openHolds: () => Promise<number>): Metrics {
   const registry = new Registry()
   const registers = [registry]
+  // Memory, CPU, event loop delay, collections: the names every Node dashboard knows.
+  collectDefaultMetrics({ register: registry })
   const calls = new Counter({
     name: 'bursar_calls_total',
     help: 'Calls served, by model, provider, status and basis',

@@ -1,4 +1,5 @@
 /** More than Bursar takes: what is refused, what is not touched, and that it ends. */
+import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
 
@@ -28,5 +29,77 @@ test.each([
   expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200])
   expect((await call(world, key, path, chatBody(text))).status).toBe(200)
   expect(world.simulator.requests()).toBe(3)
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('one key cannot take all the room', async () => {
+  await using world = await startWorld({ config, limits: { callsPerKeyMax: 2 } })
+  const [loud, quiet] = [await world.key(), await world.key()]
+  const first = [1, 2].map((no) => call(world, loud, path, chatBody(`call ${no}`), slow))
+  await until('2 holds', async () => (await world.bursar.store.openHolds()) === 2)
+
+  for (const text of ['hi', long]) {
+    const beyond = await call(world, loud, path, chatBody(text))
+    expect(beyond.status).toBe(429)
+    expect(beyond.text).toContain('"code":"rate_limited"')
+    expect(Number(beyond.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await call(world, quiet, path, chatBody(text))).status).toBe(200)
+  }
+  // A wrong key is told that it is wrong, not that another is busy.
+  expect((await call(world, 'vk_wrong', path, chatBody('hi'))).status).toBe(401)
+  expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200])
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('bodies are held up to a bound, and their room comes back', async () => {
+  await using world = await startWorld({ config, limits: { bodiesBytesMax: 100_000 } })
+  const key = await world.key()
+  const first = call(world, key, path, chatBody(long), slow)
+  await until('a hold', async () => (await world.bursar.store.openHolds()) === 1)
+  const beyond = await call(world, key, path, chatBody(long))
+  expect(beyond.status).toBe(503)
+  expect(beyond.text).toContain('"code":"overloaded"')
+  expect((await call(world, key, path, chatBody('hi'))).status).toBe(200)
+  expect((await first).status).toBe(200)
+
+  // Whoever hangs up amid a body, again and again, keeps none of it.
+  for (let i = 0; i < 10; i += 1) {
+    const { hostname, port } = new URL(world.url)
+    const socket = connect(Number(port), hostname)
+    const head = `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n`
+    socket.write(`${head}content-type: application/json\r\ncontent-length: 90000\r\n\r\n`)
+    await new Promise<void>((resolve) => socket.write('x'.repeat(70_000), () => resolve()))
+    socket.destroy()
+  }
+  await until('the room is back', async () => {
+    return (await call(world, key, path, chatBody(long))).status === 200
+  })
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('what a turn of the loop has no time for begins later, and all of it begins', async () => {
+  await using world = await startWorld({ config, limits: { turnMs: 0 } })
+  const key = await world.key()
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, no) => call(world, key, path, chatBody(`call ${no}`))),
+  )
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+  expect(world.simulator.requests()).toBe(50)
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('calls that would wait too long are refused, unsent, and nobody else is', async () => {
+  await using world = await startWorld({ config, limits: { turnMs: 0, queueMax: 5 } })
+  const [loud, quiet] = [await world.key(), await world.key()]
+  const flood = Array.from({ length: 200 }, (_, no) =>
+    call(world, loud, path, chatBody(`call ${no}`)),
+  )
+  const others = Array.from({ length: 3 }, () => call(world, quiet, path, chatBody('hi')))
+  const statuses = (await Promise.all(flood)).map(({ status }) => status)
+  expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([])
+  expect((await Promise.all(others)).map(({ status }) => status)).toEqual([200, 200, 200])
+  const served = statuses.filter((status) => status === 200).length
+  expect(world.simulator.requests()).toBe(served + 3)
+  expect((await call(world, loud, path, chatBody('hi'))).status).toBe(200)
   expect(await auditBooks(world)).toBe(0)
 })

@@ -5,7 +5,7 @@
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { headersOf, readBody } from '#gateway/http.ts'
+import { headersOf, readBody } from '#gateway/node-http.ts'
 import { type Listener, listen, type RequestHandler } from '#gateway/listener.ts'
 import type { PlainDoor } from '#gateway/plain-http.ts'
 import type { ClientRequest } from '#ports/client.ts'
@@ -26,7 +26,7 @@ function echoed({ method, target, headers, body }: ClientRequest): Buffer {
 }
 
 const handle: RequestHandler = async (request, response) => {
-  const body = await readBody(request, 100_000)
+  const body = await readBody(request, 100_000, () => true)
   if (typeof body === 'string') return void response.destroy()
   const { method = '', url: target = '' } = request
   const text = echoed({ method, target, headers: headersOf(request), body })

@@ -100,15 +100,34 @@ test('B1: two thousand slow connections do not stop a good one', async () => {
   for (const socket of sockets) socket.destroy()
 })
 
-test('B4: connections beyond the number that is served are closed at once', async () => {
-  await using world = await startWorld({ config, connections: { connectionsMax: 50 } })
-  const sockets = Array.from({ length: 60 }, () => open(world.url))
-  const closed = sockets.map((socket) => once(socket, 'close'))
-  for (const socket of sockets) socket.on('error', () => {})
-  await Promise.race(closed)
-  for (const socket of sockets) socket.destroy()
-  await Promise.all(closed)
-  await until('there is room again', async () => (await fetch(`${world.url}/healthz`)).ok)
+test('B4: idle connections beyond the number that is served give way, calls do not', async () => {
+  const connections = { connectionsMax: 10, givesWayMs: 100 }
+  await using world = await startWorld({ config, connections })
+  const key = await world.key()
+  const idle = Array.from({ length: 30 }, () => open(world.url))
+  for (const socket of idle) socket.on('error', () => {})
+  const no = (): boolean => false
+  const isUp = (): Promise<boolean> => fetch(`${world.url}/healthz`).then(({ ok }) => ok, no)
+  await until('10 are left', () => idle.filter(({ destroyed }) => destroyed).length >= 20)
+  await until('they give way', isUp)
+  // Some that have spoken, and were served by node:http.
+  const spoken = Array.from({ length: 8 }, () => open(world.url))
+  for (const socket of spoken) {
+    socket.on('error', () => {})
+    socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n')
+  }
+  await Promise.all(spoken.map((socket) => once(socket, 'data')))
+  expect(await isUp()).toBe(true)
+
+  // Ten calls under way fill it: the eleventh connection finds no room.
+  const calls = Array.from({ length: 10 }, () =>
+    call(world, key, path, chatBody('hi'), { 'bursar-sim': 'delay=1000' }),
+  )
+  await until('10 holds', async () => (await world.bursar.store.openHolds()) === 10)
+  expect(await isUp()).toBe(false)
+  expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(calls.map(() => 200))
+  await until('there is room again', isUp)
+  for (const socket of [...idle, ...spoken]) socket.destroy()
 })
 
 const streamed = JSON.stringify(chatBody('hi', { max_tokens: 50, stream: true }))
