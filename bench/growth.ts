@@ -51,7 +51,8 @@ export async function growth(rounds: number, seconds: number): Promise<readonly 
     for (const [i, agents] of sizes.entries()) {
       const config = join(folder, String(agents))
       writeConfig(config, agents)
-      const target = await bursar({ port: 4820 + i, config, agents })
+      const names = Array.from({ length: agents }, (_, no) => `a${no}`)
+      const target = await bursar({ port: 4820 + i, config, agents: names })
       running.push({ agents, target, perSecond: [] })
     }
     for (let round = -1; round < rounds; round += 1) {

@@ -4,12 +4,14 @@
  *
  *   npm run bench -- [--rounds=5] [--seconds=4] [--only=nginx,bursar] [--part=speed] [--pin]
  *
- * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys).
+ * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys),
+ * `overload` (more than can be served).
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { flood, median, oneByOne, type Shape } from './load.ts'
 import { growth, growthTable } from './growth.ts'
+import { overload, overloadTable } from './overload.ts'
 import { openStreams, type StreamsRow, streamsTable } from './streams.ts'
 import { bare, bursar, nginx, pinned, portkey, type Target, upstream } from './targets.ts'
 
@@ -18,7 +20,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: 'nginx,bare,portkey,bursar' },
-    part: { type: 'string', default: 'speed,streams,growth' },
+    part: { type: 'string', default: 'speed,streams,growth,overload' },
     pin: { type: 'boolean', default: false },
   },
 })
@@ -151,6 +153,15 @@ async function grown(): Promise<void> {
   }
 }
 
+async function overloaded(): Promise<void> {
+  const source = await upstream()
+  try {
+    print(overloadTable(await overload()))
+  } finally {
+    await source.stop()
+  }
+}
+
 const print = (text: string): void => void process.stdout.write(`${text}\n\n`)
 const [cpu] = cpus()
 const where = pinned ? 'the proxy on one core, load and upstream on the other' : 'shared by all'
@@ -162,3 +173,4 @@ const parts = values.part.split(',')
 if (parts.includes('speed')) await speed()
 if (parts.includes('streams')) await streams()
 if (parts.includes('growth')) await grown()
+if (parts.includes('overload')) await overloaded()

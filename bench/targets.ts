@@ -136,12 +136,13 @@ export interface BursarOptions {
   readonly nodeArgs?: readonly string[]
   /** A tree to run instead of this one: for before and after in one run. */
   readonly tree?: string
-  readonly agents?: number
+  /** Agents that get a key each, more than once if need be. */
+  readonly agents?: readonly string[]
 }
 
 export interface BursarTarget extends Target {
   readonly data: string
-  /** One for each of the agents, `a0` and so on. */
+  /** One for each of the agents asked for. */
   readonly keys: readonly string[]
 }
 
@@ -167,10 +168,9 @@ export async function bursar(options: BursarOptions = {}): Promise<BursarTarget>
   const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
   const key = await newKey(port, token, 'resolver')
   const keys: string[] = []
-  for (let from = 0; from < (options.agents ?? 0); from += 100) {
-    const some = Array.from({ length: Math.min(100, (options.agents ?? 0) - from) }, (_, i) =>
-      newKey(port, token, `a${from + i}`),
-    )
+  const { agents = [] } = options
+  for (let from = 0; from < agents.length; from += 100) {
+    const some = agents.slice(from, from + 100).map((agent) => newKey(port, token, agent))
     keys.push(...(await Promise.all(some)))
   }
   const headers = { authorization: `Bearer ${key}`, 'bursar-user': 'u1' }

@@ -84,7 +84,8 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     limits: { ...usualLimits, ...options.limits },
   }
   const desk = newDesk(deps)
-  const traffic: Traffic = { intake: new Intake(deps.limits), stopping: false }
+  const isBusy = (): boolean => desk.books.backlog >= deps.limits.backlogMax
+  const traffic: Traffic = { intake: new Intake(deps.limits, isBusy), stopping: false }
   const read = { metrics: metrics.text, inspect: inspector(path) }
   const parts = { config, store, observe, pepper, adminToken, keys, traffic, ...read }
   const handle = doorman(desk, traffic, controlDeps(parts))

@@ -41,6 +41,11 @@ export class Books {
     return this.#unsettled
   }
 
+  /** Commands that are not durable yet. */
+  get backlog(): number {
+    return this.#commits.size + this.#unsettled
+  }
+
   /** Null: the ledger cannot commit now, and the call must not go out. */
   async hold(command: HoldCommand, snapshot: Snapshot): Promise<Outcome | null> {
     const now = this.#deps.clock.now()

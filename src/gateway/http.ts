@@ -167,26 +167,26 @@ function callerOf({ deps }: Desk, headers: ClientRequest['headers']): string {
   return (secret.ok ? deps.findKey(secret.value)?.id : undefined) ?? 'stranger'
 }
 
-/** Resolves when nothing of the call is left to do, be it that it was refused. */
+/** Resolves when nothing of the call is left to do, with why it was not taken, if it was not. */
 function serveSafely(
   desk: Desk,
   { intake }: Traffic,
   endpoint: Endpoint,
   request: ClientRequest,
   client: Client,
-): Promise<void> {
+): Promise<TooMuch | null> {
   const { headers } = request
   const caller = callerOf(desk, headers)
   return new Promise((done) => {
     const begin = (): void => {
       void serveBegun(desk, endpoint, request, client).finally(() => {
         intake.leave(caller)
-        done()
+        done(null)
       })
     }
     intake.enter(caller, begin, (why) => {
       turnAway(desk, endpoint.dialect, headers, client, ...tooMuch[why])
-      done()
+      done(why)
     })
   })
 }
@@ -198,6 +198,8 @@ async function serveBegun(
   request: ClientRequest,
   client: Client,
 ): Promise<void> {
+  // It may have waited for its turn longer than its caller did.
+  if (client.gone) return
   try {
     await serveCall(desk, endpoint, request, client)
   } catch (error) {
@@ -227,14 +229,18 @@ export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
       const { intake } = traffic
       const { byteLength } = request.body
       if (!intake.takeBytes(byteLength)) {
-        const { dialect } = endpoint
-        return turnAway(desk, dialect, request.headers, client, ...tooMuch.bodies_full)
+        turnAway(desk, endpoint.dialect, request.headers, client, ...tooMuch.bodies_full)
+        return restMs(desk)
       }
-      await serveSafely(desk, traffic, endpoint, request, client)
+      const why = await serveSafely(desk, traffic, endpoint, request, client)
       intake.giveBytes(byteLength)
+      return why === null ? 0 : restMs(desk)
     },
   }
 }
+
+/** About what they are told to wait who are too many, and not all of them equally long. */
+const restMs = ({ deps }: Desk): number => 1000 + 1000 * deps.chance.fraction()
 
 /** More than this is read only from a caller we know: memory is not for strangers to fill. */
 const strangerBytesMax = 64 * 1024

@@ -7,11 +7,14 @@ import { Intake, type IntakeLimits } from './intake.ts'
 function loop(limits: Partial<IntakeLimits>) {
   let now = 0
   const ends: (() => void)[] = []
-  const turns = { now: () => now, afterTurn: (next: () => void) => void ends.push(next) }
-  const intake = new Intake({ ...usualLimits, ...limits }, turns)
+  const soon = (next: () => void): void => void ends.push(next)
+  const ledger = { busy: false }
+  const turns = { now: () => now, afterTurn: soon, later: soon }
+  const intake = new Intake({ ...usualLimits, ...limits }, () => ledger.busy, turns)
   const told: string[] = []
   return {
     intake,
+    ledger,
     told,
     /** A call that takes `ms` of the loop to begin. */
     call: (caller: string, ms: number, name = caller): void => {
@@ -66,6 +69,20 @@ test('one at least begins in a turn, however short it is to be', () => {
   expect(told).toEqual(['1 begins', '2 begins'])
 })
 
+test('while the ledger has enough to do, calls wait before it', () => {
+  const { call, endTurn, ledger, told } = loop({})
+  ledger.busy = true
+  call('a', 1, '1')
+  call('a', 1, '2')
+  endTurn()
+  expect(told).toEqual([])
+  ledger.busy = false
+  call('a', 1, '3')
+  expect(told).toEqual([])
+  endTurn()
+  expect(told).toEqual(['1 begins', '2 begins', '3 begins'])
+})
+
 test('the loud wait behind themselves, not before the others', () => {
   const { call, endTurn, told } = loop({ turnMs: 10 })
   call('loud', 10, 'first')
@@ -102,12 +119,12 @@ test('room for bodies is given and taken back', () => {
 test('whatever comes, each call is told once, and nothing is counted in the end', () => {
   const step = fc.oneof(
     fc.record({ caller: fc.constantFrom('a', 'b', 'c'), ms: fc.integer({ min: 0, max: 20 }) }),
-    fc.constantFrom('end' as const, 'pass' as const, 'leave' as const),
+    fc.constantFrom('end' as const, 'pass' as const, 'leave' as const, 'busy' as const),
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const limits = { callsMax: 20, callsPerKeyMax: 12, turnMs: 10, queueMs: 50, queueMax: 8 }
-      const { intake, call, told, endTurn, pass } = loop(limits)
+      const { intake, call, told, endTurn, pass, ledger } = loop(limits)
       let calls = 0
       const gone: string[] = []
       const begun = (): string[] =>
@@ -115,6 +132,7 @@ test('whatever comes, each call is told once, and nothing is counted in the end'
       for (const one of steps) {
         if (one === 'end') endTurn()
         else if (one === 'pass') pass(30)
+        else if (one === 'busy') ledger.busy = !ledger.busy
         else if (one === 'leave') {
           const next = begun()[gone.length]
           if (next !== undefined) {
@@ -127,6 +145,7 @@ test('whatever comes, each call is told once, and nothing is counted in the end'
         }
         expect(intake.underWay).toBeLessThanOrEqual(20)
       }
+      ledger.busy = false
       for (let turn = 0; turn < 50; turn += 1) endTurn()
       expect(told.length).toBe(calls)
       for (const caller of begun().slice(gone.length)) intake.leave(caller)

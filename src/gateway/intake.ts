@@ -1,7 +1,7 @@
 /**
- * How much is taken in. What is too much is told so at once and costs next to nothing, in this
- * order: calls under way (all, and of one caller), the share of a caller while others wait, the
- * time the event loop has. Money comes last, and is the ledger's.
+ * How much is taken in. What is too much is told so early and costs next to nothing, in this order:
+ * calls under way (all, and of one caller), the share of a caller while others wait, the time that
+ * the event loop and the ledger have. Money comes last, and is the ledger's.
  */
 
 export interface IntakeLimits {
@@ -13,6 +13,8 @@ export interface IntakeLimits {
   readonly bodiesBytesMax: number
   /** Milliseconds of one turn of the event loop in which new calls may begin; the rest wait. */
   readonly turnMs: number
+  /** Commands not yet durable, beyond which a new call waits before the ledger and not in it. */
+  readonly backlogMax: number
   /** The longest that a call may wait for its turn, and how many may. */
   readonly queueMs: number
   readonly queueMax: number
@@ -27,15 +29,19 @@ interface Waiter {
   readonly since: number
 }
 
-/** Where time comes from, and when a turn of the event loop is over. */
+/** Where time comes from, and when to go on. */
 export interface Turns {
   now(): number
+  /** Once this turn of the event loop is over. */
   afterTurn(next: () => void): void
+  /** In a moment: there is nothing to do until then. */
+  later(next: () => void): void
 }
 
 export const loopTurns: Turns = {
   now: () => performance.now(),
   afterTurn: (next) => void setImmediate(next),
+  later: (next) => void setTimeout(next, 2),
 }
 
 export class Intake {
@@ -48,9 +54,13 @@ export class Intake {
   #underWay = 0
   #bytes = 0
   #turnBegan: number | null = null
+  #scheduled = false
+  readonly #isBusy: () => boolean
 
-  constructor(limits: IntakeLimits, turns: Turns = loopTurns) {
+  /** `isBusy`: the ledger has enough to do, so that what begins now would only wait there. */
+  constructor(limits: IntakeLimits, isBusy: () => boolean, turns: Turns = loopTurns) {
     this.#limits = limits
+    this.#isBusy = isBusy
     this.#turns = turns
   }
 
@@ -84,7 +94,7 @@ export class Intake {
     const why = this.tooMuch(caller)
     if (why !== null) return refuse(why)
     this.#ofCaller.set(caller, (this.#ofCaller.get(caller) ?? 0) + 1)
-    if (this.#waiting === 0 && this.#hasTime()) {
+    if (this.#waiting === 0 && !this.#isBusy() && this.#hasTime()) {
       this.#underWay += 1
       return begin()
     }
@@ -92,6 +102,7 @@ export class Intake {
     this.#lanes.set(caller, lane)
     lane.push({ begin, refuse, since: this.#turns.now() })
     this.#waiting += 1
+    this.#schedule()
     if (this.#isLate()) this.#shed()
   }
 
@@ -111,18 +122,28 @@ export class Intake {
     const now = this.#turns.now()
     if (this.#turnBegan === null) {
       this.#turnBegan = now
-      this.#turns.afterTurn(() => this.#nextTurn())
+      this.#schedule()
     }
     return now - this.#turnBegan < this.#limits.turnMs
   }
 
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const next = (): void => this.#nextTurn()
+    if (this.#turnBegan === null && this.#isBusy()) this.#turns.later(next)
+    else this.#turns.afterTurn(next)
+  }
+
   #nextTurn(): void {
+    this.#scheduled = false
     this.#turnBegan = null
-    if (this.#waiting === 0) return
-    this.#hasTime()
-    // One at least, however short a turn is to be.
-    do this.#beginNext()
-    while (this.#waiting > 0 && this.#hasTime())
+    // One at least where anything may begin, however short a turn is to be.
+    for (let first = true; this.#waiting > 0 && !this.#isBusy(); first = false) {
+      if (!this.#hasTime() && !first) break
+      this.#beginNext()
+    }
+    if (this.#waiting > 0) this.#schedule()
   }
 
   /** The lanes take turns: a map keeps the order in which they were put there. */

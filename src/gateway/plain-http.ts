@@ -18,8 +18,11 @@ export interface PlainDoor {
   readonly stalledMs: number
   /** Null: not a call, or one that needs a closer look. */
   open(head: PlainHead): Endpoint | null
-  /** Resolves when nothing of the call is left to do. Never rejects. */
-  serve(endpoint: Endpoint, request: ClientRequest, client: Client): Promise<void>
+  /**
+   * Resolves when nothing of the call is left to do, with how many milliseconds to read nothing
+   * more of this connection. Never rejects.
+   */
+  serve(endpoint: Endpoint, request: ClientRequest, client: Client): Promise<number>
 }
 
 export interface PlainLimits {
@@ -124,7 +127,18 @@ export class PlainConnection {
     const client = new PlainClient(this.#socket, () => this.#served())
     this.#client = client
     const { target, headers } = head
-    void this.#door.serve(endpoint, { method: 'POST', target, headers, body }, client)
+    void this.#door
+      .serve(endpoint, { method: 'POST', target, headers, body }, client)
+      .then((ms) => this.#rest(ms))
+  }
+
+  /** Whoever asks again at once, however often it is told to wait, is not heard before. */
+  #rest(ms: number): void {
+    if (ms <= 0 || this.#left) return
+    this.#socket.pause()
+    setTimeout(() => {
+      if (this.#client === null && !this.#left) this.#socket.resume()
+    }, ms).unref()
   }
 
   /** The answer is written: the next request may be there already. */

@@ -21,7 +21,8 @@ interface Job {
   readonly reject: (reason: Error) => void
 }
 
-const jobsPerCommit = 512
+/** So that nobody waits long for the event loop, which tells them all that they are durable. */
+const jobsPerCommit = 128
 const queueMax = 20_000
 
 export class GroupCommit {

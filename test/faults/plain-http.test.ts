@@ -48,6 +48,7 @@ const plain: PlainDoor = {
     client.start(200, { 'content-length': String(text.length) })
     client.write(text)
     client.end()
+    return 0
   },
 }
 
