@@ -31,19 +31,25 @@ export interface Bill {
   readonly lines: readonly BillLine[]
 }
 
-const linesKept = 200_000
+const usualLines = 200_000
 
 export class Books {
+  readonly #linesKept: number
   #total = 0n
   #calls = 0
   #lines: BillLine[] = []
+
+  /** `linesKept`: how many of the newest; the total is of all. */
+  constructor(linesKept = usualLines) {
+    this.#linesKept = linesKept
+  }
 
   add(line: Omit<BillLine, 'cost_usd'>, row: PriceRow): void {
     const nanos = priced(line.usage, row)
     this.#total += nanos
     this.#calls += 1
     this.#lines.push({ ...line, cost_usd: dollars(nanos) })
-    if (this.#lines.length > linesKept) this.#lines.splice(0, linesKept / 10)
+    if (this.#lines.length > this.#linesKept) this.#lines.splice(0, this.#linesKept / 10)
   }
 
   bill(): Bill {

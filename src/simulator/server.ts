@@ -31,6 +31,8 @@ export interface SimulatorOptions {
   readonly delayMs?: number
   readonly paceMs?: number
   readonly now?: () => number
+  /** How many of the newest lines the bill keeps. */
+  readonly billLines?: number
 }
 
 export interface Simulator {
@@ -65,7 +67,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const now = options.now ?? Date.now
   const world: World = {
     options: { ...options, now },
-    books: new Books(),
+    books: new Books(options.billLines),
     cache: new PromptCache(now),
     faults: new Map(),
     serial: 0,

@@ -4,7 +4,6 @@
  * what is bent starts from valid requests, and reaches deep that way. A failure prints the seed
  * that repeats it (BURSAR_SEED).
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,9 +12,9 @@ import { Pool } from 'undici'
 import { expect, test } from 'vitest'
 import { refusalCodes } from '#core/refusal.ts'
 import { startBursar } from '#src/wiring.ts'
-import type { Bill } from '#simulator/bill.ts'
 import { apiAt, auditBooks, snapshotFor, trueUp, until } from '#test/support/bursar.ts'
 import { liveBytes } from '#test/support/memory.ts'
+import { startSimulatorProcess } from '#test/support/simulator.ts'
 import { type Shot, shot } from './requests.ts'
 
 const shots = process.env.BURSAR_LONG === '1' ? 500_000 : 100_000
@@ -28,20 +27,6 @@ budgets:
 quotas: [{ per: tenant, max_calls_per_day: 100000000 }]
 policy: { max_wait: 1s }
 `
-
-/** In a process of its own: what it keeps for its bill is not ours to grow by. */
-function startProvider(): Promise<{ url: string; child: ChildProcess }> {
-  const root = new URL('../../', import.meta.url).pathname
-  const args = ['--disable-warning=ExperimentalWarning', `${root}src/main.ts`, 'simulate']
-  const child = spawn(process.execPath, [...args, '--listen', '127.0.0.1:0'])
-  return new Promise((resolve, reject) => {
-    child.stdout.on('data', (chunk) => {
-      const url = /simulator\s+(http:\S+)/.exec(String(chunk))?.[1]
-      if (url !== undefined) resolve({ url, child })
-    })
-    child.on('exit', () => reject(new Error('the simulator did not start')))
-  })
-}
 
 interface Said {
   readonly status: number
@@ -79,7 +64,7 @@ function faultOf(said: Said): string | null {
 }
 
 test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledger`, async () => {
-  const provider = await startProvider()
+  const provider = await startSimulatorProcess()
   const dataFolder = mkdtempSync(join(tmpdir(), 'bursar-fuzz-'))
   const bursar = await startBursar({
     host: '127.0.0.1',
@@ -122,7 +107,7 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
     }
     await pool.close()
     await until('no open hold', async () => (await bursar.store.openHolds()) === 0, 10_000)
-    const bill = (await (await fetch(`${provider.url}/__sim/bill`)).json()) as Bill
+    const bill = await provider.bill()
     const world = { bursar, api, simulator: { bill: () => bill } }
     expect(await auditBooks(world)).toBe(0)
     await trueUp(world)
@@ -139,7 +124,7 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
     expect(after - before, `heap by round: ${heap.join(' ')}`).toBeLessThan(24 * 1024 * 1024)
   } finally {
     await bursar.stop('test over')
-    provider.child.kill()
+    provider.stop()
     rmSync(dataFolder, { recursive: true, force: true })
   }
 })

@@ -14,8 +14,8 @@ const books = 'src/gateway/books.ts'
 const attempt = 'src/gateway/attempt.ts'
 const relay = 'src/gateway/relay.ts'
 const stores = ['test/conformance/stores.test.ts']
-const images = ['test/faults/crash-images.test.ts']
 const disk = ['test/faults/disk.test.ts']
+const batch = ['test/faults/lost-batch.test.ts']
 const doctor = ['test/e2e/doctor.test.ts']
 const table = ['test/faults/hostile-protocol.test.ts']
 const gateway = ['test/e2e/gateway.test.ts', 'test/e2e/evasion.test.ts']
@@ -108,7 +108,21 @@ export const shellMutants: readonly Mutant[] = [
     file: 'src/store/sqlite-connection.ts',
     line: 'pragma synchronous = full',
     with: 'pragma synchronous = normal',
-    seenBy: images,
+    seenBy: batch,
+  },
+  {
+    name: 'nobody is sent away, however late',
+    file: 'src/gateway/intake.ts',
+    line: 'if (this.#isLate()) this.#shed()',
+    with: '',
+    seenBy: ['src/gateway/intake.test.ts'],
+  },
+  {
+    name: 'a call that has ended keeps the place of its key',
+    file: 'src/gateway/intake.ts',
+    line: 'if (left > 0) this.#ofCaller.set(caller, left)',
+    with: 'if (left >= 0) return',
+    seenBy: ['src/gateway/intake.test.ts'],
   },
   {
     name: 'acknowledged before the commit',
@@ -136,7 +150,7 @@ export const shellMutants: readonly Mutant[] = [
     file: 'src/store/sqlite.ts',
     line: 'rollback: () => this.#rows.forget(),',
     with: 'rollback: () => {},',
-    seenBy: disk,
+    seenBy: batch,
   },
   {
     name: 'changed accounts are not written',

@@ -17,6 +17,8 @@ import type { Mutant } from './mutants-shell.ts'
 const root = new URL('../../', import.meta.url).pathname
 const [part = ''] = process.argv.slice(2)
 const simulation = 'the simulation'
+/** How a process ends that was told to by SIGTERM. */
+const terminated = 143
 
 function copyOfTree(): string {
   const folder = mkdtempSync(join(tmpdir(), 'bursar-mutants-'))
@@ -64,7 +66,9 @@ function failureOf(folder: string, check: string): string | null {
   const said = `${stdout}\n${stderr}`
   const failed = /^ FAIL .*?> (.*)$/m.exec(said)?.[1] ?? /^\d+ FAILED (.*)$/m.exec(said)?.[1]
   const error = /^.*Error: .*$/m.exec(said)?.[0]
-  const telling = failed ?? error ?? (status === null ? 'it hangs' : `exit ${status}`)
+  // One that only ran out of time says nothing of what broke.
+  if (failed === undefined && (status === null || status === terminated)) return null
+  const telling = failed ?? error ?? `exit ${status}`
   return telling.trim().slice(0, 90).replaceAll('|', '/')
 }
 
