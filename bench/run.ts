@@ -13,13 +13,13 @@ import { flood, median, oneByOne, type Shape } from './load.ts'
 import { growth, growthTable } from './growth.ts'
 import { overload, overloadTable } from './overload.ts'
 import { openStreams, type StreamsRow, streamsTable } from './streams.ts'
-import { bare, bursar, nginx, pinned, portkey, type Target, upstream } from './targets.ts'
+import { bare, bursar, litellm, nginx, pinned, portkey, type Target, upstream } from './targets.ts'
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
-    only: { type: 'string', default: 'nginx,bare,portkey,bursar' },
+    only: { type: 'string', default: 'nginx,bare,portkey,litellm,bursar' },
     part: { type: 'string', default: 'speed,streams,growth,overload' },
     pin: { type: 'boolean', default: false },
   },
@@ -29,7 +29,7 @@ const seconds = Number(values.seconds)
 const warmSeconds = 8
 /** Each stream takes two descriptors of the proxy; 20,000 are what a process commonly gets. */
 const streamCounts = [2000, 9900]
-const starters = { nginx, bare, portkey, bursar: () => bursar() } as const
+const starters = { nginx, bare, portkey, litellm, bursar: () => bursar() } as const
 
 interface Row {
   readonly target: Target

@@ -59,7 +59,7 @@ async function started(
   headers: Readonly<Record<string, string>> = {},
   clean: () => void = () => {},
 ): Promise<Target> {
-  await listening(port)
+  await listening(port, 60_000)
   return {
     name,
     port,
@@ -128,6 +128,37 @@ export async function portkey(): Promise<Target | null> {
     'x-portkey-provider': 'openai',
     'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1`,
   })
+}
+
+/** Installed on demand below bench/, where Python and its registry are there; its own budget on. */
+export async function litellm(): Promise<Target | null> {
+  const folder = join(here, '.peers', 'litellm')
+  const bin = join(folder, 'bin', 'litellm')
+  if (!existsSync(bin)) {
+    const pip = join(folder, 'bin', 'pip')
+    const steps = [
+      ['python3', '-m', 'venv', folder],
+      [pip, 'install', '-q', 'litellm[proxy]==1.108.7'],
+    ]
+    for (const [command = '', ...args] of steps) {
+      if (spawnSync(command, args, { stdio: 'ignore' }).status !== 0) return null
+    }
+  }
+  const config = join(folder, 'bench.yaml')
+  writeFileSync(
+    config,
+    `model_list:
+  - model_name: gpt-5-mini
+    litellm_params:
+      { model: openai/gpt-5-mini, api_key: none, api_base: "http://127.0.0.1:${upstreamPort}/v1" }
+litellm_settings: { max_budget: 1000000, budget_duration: 30d, request_timeout: 60 }
+`,
+  )
+  const args = ['--config', config, '--host', '127.0.0.1', '--port', '4816', '--telemetry', 'False']
+  const key = `sk-${'0123456789abcdef'.repeat(4)}`
+  const env = { LITELLM_LOG: 'ERROR', LITELLM_LOCAL_MODEL_COST_MAP: 'True', LITELLM_MASTER_KEY: key }
+  const child = run(1, bin, args, env)
+  return started('LiteLLM', 4816, child, { authorization: `Bearer ${key}` })
 }
 
 export interface BursarOptions {
