@@ -220,6 +220,8 @@ export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
     // What is read before anybody is asked who calls.
     bodyBytesMax: Math.min(strangerBytesMax, bodyBytesMax),
     stalledMs,
+    takeBytes: (bytes) => traffic.intake.takeBytes(bytes),
+    giveBytes: (bytes) => traffic.intake.giveBytes(bytes),
     open: ({ target, headers }) => {
       if (traffic.stopping || unclearHeader(headers) !== null || !isPlainJson(headers)) return null
       const matched = matchEndpoint('POST', target)

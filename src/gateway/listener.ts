@@ -8,14 +8,9 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http'
-import {
-  constants,
-  createServer as createHttp2,
-  type Http2Server,
-  type ServerHttp2Session,
-} from 'node:http2'
+import { constants, createServer as createHttp2, type ServerHttp2Session } from 'node:http2'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { PlainConnection, type PlainDoor } from './plain-http.ts'
+import { PlainConnection, type PlainDoor, type Use } from './plain-http.ts'
 
 const http2Cancel = constants.NGHTTP2_CANCEL
 
@@ -71,25 +66,31 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const limits = { ...usualConnections, ...options.limits }
   const http1 = http1Server(handle, limits)
   const http2 = http2Server(handle, limits)
-  /** In the order in which they came, each with whether anybody would miss it now. */
-  const sockets = new Map<Socket, () => boolean>()
-  const short = shortWay(plain, limits, (socket) => void http1.emit('connection', socket))
+  /** In the order in which they came, each with what it is used for now. */
+  const sockets = new Map<Socket, () => Use>()
+  const toHttp1 = (socket: Socket): void => {
+    sockets.set(socket, http1.useOf(socket))
+    http1.server.emit('connection', socket)
+  }
+  const short = shortWay(plain, limits, toHttp1)
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    if (sockets.size >= limits.connectionsMax && !madeRoom(sockets, http1)) {
+    if (sockets.size >= limits.connectionsMax && !madeRoom(sockets)) {
       return socket.destroy()
     }
     const since = Date.now()
-    sockets.set(socket, () => Date.now() - since > limits.givesWayMs)
+    sockets.set(socket, () => (Date.now() - since > limits.givesWayMs ? 'idle' : 'serving'))
     socket.on('error', () => socket.destroy())
     socket.once('close', () => sockets.delete(socket))
     sniff(socket, limits.headersMs, (first) => {
-      sockets.set(socket, () => false)
       const isHttp2 = first.subarray(0, 3).toString('latin1') === 'PRI'
       const plain = isHttp2 ? null : short.take(socket, first)
-      if (plain !== null) return void sockets.set(socket, () => plain.isIdleFor(limits.givesWayMs))
+      if (plain !== null) {
+        if (!plain.hasLeft) sockets.set(socket, () => plain.useAfter(limits.givesWayMs))
+        return
+      }
       socket.unshift(first)
-      const full = isHttp2 ? http2 : http1
-      full.emit('connection', socket)
+      if (isHttp2) sockets.set(socket, http2(socket))
+      else toHttp1(socket)
     })
   })
   await new Promise<void>((resolve, reject) => {
@@ -102,19 +103,26 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     port,
     close: (graceMs) => {
       const closeIdle = (): void => {
-        http1.closeIdleConnections()
+        http1.server.closeIdleConnections()
         short.closeIdle()
       }
       return closeGently(server, closeIdle, sockets, graceMs).finally(() => {
         short.stop()
-        http1.close()
+        http1.server.close()
       })
     },
   }
 }
 
-function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Server {
+interface Http1 {
+  readonly server: Http1Server
+  /** What a connection will be used for, whenever that is asked. */
+  useOf(socket: Socket): () => Use
+}
+
+function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1 {
   const last = new WeakMap<Socket, ServerResponse>()
+  const since = new WeakMap<Socket, number>()
   const http1 = createHttp1(
     {
       maxHeaderSize: limits.headerBytesMax,
@@ -128,6 +136,7 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Ser
     },
     (request, response) => {
       last.set(request.socket, response)
+      since.set(request.socket, Date.now())
       handle(request, response)
     },
   )
@@ -152,7 +161,17 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1Ser
           : '400 Bad Request'
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
   })
-  return http1
+  const useNow = (socket: Socket): Use => {
+    if (Date.now() - (since.get(socket) ?? 0) <= limits.givesWayMs) return 'serving'
+    const answer = last.get(socket)
+    if (answer === undefined || !answer.req.complete) return 'half'
+    return answer.writableFinished ? 'idle' : 'serving'
+  }
+  const useOf = (socket: Socket): (() => Use) => {
+    since.set(socket, Date.now())
+    return () => useNow(socket)
+  }
+  return { server: http1, useOf }
 }
 
 /** Its request was read whole, or it has begun, and the connection is not free for another. */
@@ -161,8 +180,14 @@ function isUnderWay(answer: ServerResponse): boolean {
   return (headersSent || req.complete) && (!writableFinished || !shouldKeepAlive)
 }
 
-/** Node watches the clock for HTTP/1.1 only: here the limits are kept by hand. */
-function http2Server(handle: RequestHandler, limits: ConnectionLimits): Http2Server {
+/**
+ * Node watches the clock for HTTP/1.1 only: here the limits are kept by hand. Takes a connection,
+ * and says what it will be used for, whenever that is asked.
+ */
+function http2Server(
+  handle: RequestHandler,
+  limits: ConnectionLimits,
+): (socket: Socket) => () => Use {
   const http2 = createHttp2(
     {
       maxHeaderListPairs: limits.headersMax,
@@ -179,24 +204,40 @@ function http2Server(handle: RequestHandler, limits: ConnectionLimits): Http2Ser
       handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
     },
   )
-  http2.on('session', (session) => closeIdle(session, limits.keepAliveMs))
-  return http2
+  return (socket) => {
+    const since = Date.now()
+    let use = (): Use => 'half'
+    http2.once('session', (session) => {
+      use = watched(session, limits.keepAliveMs)
+    })
+    // The session is made before this returns.
+    http2.emit('connection', socket)
+    return () => (Date.now() - since > limits.givesWayMs ? use() : 'serving')
+  }
 }
 
 /** Ends a connection on which no request has been open for `idleMs`. */
-function closeIdle(session: ServerHttp2Session, idleMs: number): void {
+function watched(session: ServerHttp2Session, idleMs: number): () => Use {
   let open = 0
+  let whole = 0
   const rest = (): NodeJS.Timeout => setTimeout(() => session.close(), idleMs)
   let idle = rest()
   session.on('stream', (stream) => {
     open += 1
     clearTimeout(idle)
+    let isWhole = false
+    stream.once('end', () => {
+      isWhole = true
+      whole += 1
+    })
     stream.once('close', () => {
       open -= 1
+      if (isWhole) whole -= 1
       if (open === 0 && !session.destroyed) idle = rest()
     })
   })
   session.once('close', () => clearTimeout(idle))
+  return () => (whole > 0 ? 'serving' : open > 0 ? 'half' : 'idle')
 }
 
 function refuseUpgrade(socket: Socket): void {
@@ -248,22 +289,23 @@ function shortWay(
 }
 
 /**
- * Whoever only keeps a connection open gives way to whoever has something to say, an operator in
- * the middle of a flood among them. The oldest first.
+ * Whoever only keeps a connection open, or does not finish a request, gives way to whoever has
+ * something to say, an operator in the middle of a flood among them. The oldest first.
  */
-function madeRoom(sockets: Map<Socket, () => boolean>, http1: Http1Server): boolean {
-  const oldest = (isOver: (socket: Socket, isIdle: () => boolean) => boolean): boolean => {
-    for (const [socket, isIdle] of sockets) {
-      if (!isOver(socket, isIdle)) continue
-      sockets.delete(socket)
-      socket.destroy()
-      return true
-    }
-    return false
+function madeRoom(sockets: Map<Socket, () => Use>): boolean {
+  let half: Socket | null = null
+  for (const [socket, useNow] of sockets) {
+    const use = socket.destroyed ? 'idle' : useNow()
+    if (use === 'half') half ??= socket
+    if (use === 'idle') return gone(sockets, socket)
   }
-  if (oldest(({ destroyed }, isIdle) => destroyed || isIdle())) return true
-  http1.closeIdleConnections()
-  return oldest(({ destroyed }) => destroyed)
+  return half !== null && gone(sockets, half)
+}
+
+function gone(sockets: Map<Socket, () => Use>, socket: Socket): true {
+  sockets.delete(socket)
+  socket.destroy()
+  return true
 }
 
 /** Reads the first bytes. A silent connection is closed as slow headers are. */

@@ -1,6 +1,7 @@
 /** Node's request and response as the ports see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client, ClientRequest } from '#ports/client.ts'
+import { Gather } from './gather.ts'
 
 /** Lower-case names, every value a client sent, in order: a header sent twice stays twice. */
 export function headersOf(request: IncomingMessage): ClientRequest['headers'] {
@@ -24,25 +25,19 @@ export function readBody(
 ): Promise<Uint8Array | 'too_large' | 'no_room' | 'gone'> {
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) return Promise.resolve('too_large')
   return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let length = 0
+    const body = new Gather()
     const stop = (why: 'too_large' | 'no_room'): void => {
       request.pause()
       request.off('data', read)
-      chunks.length = 0
       resolve(why)
     }
     const read = (chunk: Buffer): void => {
-      length += chunk.byteLength
-      if (length > bytesMax) return stop('too_large')
+      if (body.length + chunk.byteLength > bytesMax) return stop('too_large')
       if (!hasRoom(chunk.byteLength)) return stop('no_room')
-      chunks.push(chunk)
+      body.push(chunk)
     }
     request.on('data', read)
-    request.once('end', () => {
-      const [only] = chunks
-      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks))
-    })
+    request.once('end', () => resolve(body.whole()))
     request.once('error', () => resolve('gone'))
     request.once('close', () => resolve('gone'))
   })

@@ -8,6 +8,7 @@ import { assert } from '#lib/assert.ts'
 import type { Client, ClientRequest } from '#ports/client.ts'
 import type { Endpoint } from '#wire/dialect.ts'
 import { type PlainHead, plainHead } from '#wire/http-head.ts'
+import { Gather } from './gather.ts'
 import { PlainClient } from './plain-client.ts'
 
 /** What the gateway does with a plain request. */
@@ -16,6 +17,9 @@ export interface PlainDoor {
   readonly bodyBytesMax: number
   /** A reader that takes nothing for so long has hung up. */
   readonly stalledMs: number
+  /** Room for a body that is not all there yet. False: there is none, and nothing was taken. */
+  takeBytes(bytes: number): boolean
+  giveBytes(bytes: number): void
   /** Null: not a call, or one that needs a closer look. */
   open(head: PlainHead): Endpoint | null
   /**
@@ -25,6 +29,9 @@ export interface PlainDoor {
   serve(endpoint: Endpoint, request: ClientRequest, client: Client): Promise<number>
 }
 
+/** A connection with no request, with one that is not whole, or with one that is being served. */
+export type Use = 'idle' | 'half' | 'serving'
+
 export interface PlainLimits {
   readonly requestMs: number
   readonly keepAliveMs: number
@@ -33,8 +40,7 @@ export interface PlainLimits {
 interface Wanted {
   readonly head: PlainHead
   readonly endpoint: Endpoint
-  readonly pieces: Buffer[]
-  missing: number
+  readonly body: Gather
 }
 
 const tooSlow = 'HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
@@ -54,7 +60,6 @@ export class PlainConnection {
   /** Sent ahead of its turn. */
   #ahead: Buffer | null = null
   #since = Date.now()
-  /** It is `node:http`'s now. */
   #left = false
 
   constructor(
@@ -68,7 +73,7 @@ export class PlainConnection {
     this.#limits = limits
     this.#handOver = handOver
     socket.on('data', this.#onData)
-    socket.once('close', () => this.#client?.lost())
+    socket.once('close', () => this.#lost())
     socket.on('drain', () => this.#client?.drained())
   }
 
@@ -76,9 +81,15 @@ export class PlainConnection {
     return this.#client === null && this.#wanted === null && !this.#left
   }
 
-  /** True where nobody would miss it: nothing has come for so long, and nothing is under way. */
-  isIdleFor(ms: number): boolean {
-    return this.isIdle && Date.now() - this.#since > ms
+  /** It is `node:http`'s now. */
+  get hasLeft(): boolean {
+    return this.#left
+  }
+
+  /** What would be missed if it were closed; nothing, where nothing has come for so long. */
+  useAfter(ms: number): Use {
+    if (this.#client !== null || Date.now() - this.#since <= ms) return 'serving'
+    return this.#wanted === null ? 'idle' : 'half'
   }
 
   /** Closes what has been silent, or half-sent, for too long. */
@@ -102,9 +113,11 @@ export class PlainConnection {
       return
     }
     if (this.#wanted === null) return this.#begin(chunk)
-    this.#wanted.pieces.push(chunk)
-    this.#wanted.missing -= chunk.length
-    if (this.#wanted.missing <= 0) this.#whole(this.#wanted)
+    const { head, endpoint, body } = this.#wanted
+    body.push(chunk)
+    if (body.length < head.bodyLength) return
+    this.#forget()
+    this.#whole(head, endpoint, body.whole())
   }
 
   #begin(bytes: Buffer): void {
@@ -112,21 +125,33 @@ export class PlainConnection {
     const endpoint = head === null ? null : this.#door.open(head)
     if (head === null || endpoint === null) return this.#leave(bytes)
     const first = bytes.subarray(head.bodyStart)
-    const wanted = { head, endpoint, pieces: [first], missing: head.bodyLength - first.length }
-    if (wanted.missing <= 0) return this.#whole(wanted)
-    this.#wanted = wanted
+    if (first.length >= head.bodyLength) return this.#whole(head, endpoint, first)
+    // Where there is no room the long way says so.
+    if (!this.#door.takeBytes(head.bodyLength)) return this.#leave(bytes)
+    const body = new Gather()
+    body.push(first)
+    this.#wanted = { head, endpoint, body }
     this.#since = Date.now()
   }
 
-  #whole({ head, endpoint, pieces, missing }: Wanted): void {
-    const [only] = pieces
-    const all = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
+  /** No body is awaited any more, whatever came of it. */
+  #forget(): void {
+    if (this.#wanted === null) return
+    this.#door.giveBytes(this.#wanted.head.bodyLength)
     this.#wanted = null
-    if (missing < 0) this.#ahead = all.subarray(head.bodyLength)
-    const body = missing < 0 ? all.subarray(0, head.bodyLength) : all
+  }
+
+  #lost(): void {
+    this.#forget()
+    this.#client?.lost()
+  }
+
+  /** `all`: the body, and perhaps what follows it. */
+  #whole({ target, headers, bodyLength }: PlainHead, endpoint: Endpoint, all: Buffer): void {
+    if (all.length > bodyLength) this.#ahead = all.subarray(bodyLength)
+    const body = all.subarray(0, bodyLength)
     const client = new PlainClient(this.#socket, () => this.#served())
     this.#client = client
-    const { target, headers } = head
     void this.#door
       .serve(endpoint, { method: 'POST', target, headers, body }, client)
       .then((ms) => this.#rest(ms))

@@ -39,6 +39,8 @@ const endpoint = matchEndpoint('POST', '/v1/chat/completions')
 const plain: PlainDoor = {
   bodyBytesMax: 64 * 1024,
   stalledMs: 60_000,
+  takeBytes: () => true,
+  giveBytes: () => {},
   open: () => (endpoint.kind === 'endpoint' ? endpoint.endpoint : null),
   serve: async (_endpoint, request, client) => {
     plainCalls += 1

@@ -110,6 +110,10 @@ test('B4: idle connections beyond the number that is served give way, calls do n
   const isUp = (): Promise<boolean> => fetch(`${world.url}/healthz`).then(({ ok }) => ok, no)
   await until('10 are left', () => idle.filter(({ destroyed }) => destroyed).length >= 20)
   await until('they give way', isUp)
+  // What has just come or been used is not idle yet: so long it has a claim to its place.
+  const idleFrom = async (at: number): Promise<void> =>
+    until('they are idle', () => Date.now() - at > 2 * connections.givesWayMs)
+  await idleFrom(Date.now())
   // Some that have spoken, and were served by node:http.
   const spoken = Array.from({ length: 8 }, () => open(world.url))
   for (const socket of spoken) {
@@ -119,6 +123,7 @@ test('B4: idle connections beyond the number that is served give way, calls do n
   await Promise.all(spoken.map((socket) => once(socket, 'data')))
   expect(await isUp()).toBe(true)
 
+  await idleFrom(Date.now())
   // Ten calls under way fill it: the eleventh connection finds no room.
   const calls = Array.from({ length: 10 }, () =>
     call(world, key, path, chatBody('hi'), { 'bursar-sim': 'delay=1000' }),
@@ -128,6 +133,56 @@ test('B4: idle connections beyond the number that is served give way, calls do n
   expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(calls.map(() => 200))
   await until('there is room again', isUp)
   for (const socket of [...idle, ...spoken]) socket.destroy()
+})
+
+test.each([
+  ['half a plain call', `${line}host: x\r\ncontent-length: 100\r\n\r\n{`],
+  ['half a call by the long way', `${line}host: x\r\nte: x\r\ncontent-length: 100\r\n\r\n{`],
+  ['half a head', `${line}host: x\r\nx-`],
+  ['HTTP/2 without a request', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'],
+])('B4: a crowd of %s gives way to an operator', async (_name, text) => {
+  const connections = { connectionsMax: 10, givesWayMs: 100 }
+  await using world = await startWorld({ config, connections })
+  const crowd = Array.from({ length: 10 }, () => open(world.url))
+  for (const socket of crowd) {
+    socket.on('error', () => {})
+    socket.write(text, 'latin1')
+  }
+  await until('they give way', () =>
+    fetch(`${world.url}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  )
+  // And a call gets in, of whoever has a key.
+  const key = await world.key()
+  expect((await call(world, key, path, chatBody('hi'))).status).toBe(200)
+  for (const socket of crowd) socket.destroy()
+})
+
+test('B2: a body a byte at a time costs its bytes, not an object for each', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key()
+  const bytes = 60_000
+  const body = JSON.stringify(chatBody('x')).padEnd(bytes)
+  const chunks = `${[...body].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`
+  const who = `host: x\r\nauthorization: Bearer ${key}\r\n`
+  const head = `${line}${who}transfer-encoding: chunked\r\n\r\n`
+  const sockets: ReturnType<typeof open>[] = []
+  const grown = await growthOf(async () => {
+    for (let no = 0; no < 20; no += 1) {
+      const socket = open(world.url)
+      socket.on('error', () => {})
+      sockets.push(socket)
+      // All but its end: the body is held meanwhile.
+      await new Promise<void>((done) => socket.write(head + chunks.slice(0, -5), () => done()))
+    }
+    const all = sockets.map((socket) => once(socket, 'data'))
+    for (const socket of sockets) socket.write(chunks.slice(-5))
+    for (const [said] of await Promise.all(all)) expect(String(said)).toMatch(/^HTTP\/1.1 200 /)
+  })
+  expect(grown / (sockets.length * bytes)).toBeLessThan(12)
+  for (const socket of sockets) socket.destroy()
 })
 
 const streamed = JSON.stringify(chatBody('hi', { max_tokens: 50, stream: true }))

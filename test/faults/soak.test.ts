@@ -18,7 +18,7 @@ const seconds = long ? 300 : 20
 const warmSeconds = long ? 20 : 6
 const share = 0.7
 const crowd = 32
-/** Less than any object that a call could leave behind. The first minute also warms the compiler. */
+/** Less than any object a call could leave behind. The first minute also warms the compiler. */
 const bytesPerCall = long ? 8 : 64
 const config = `organization: acme
 budgets:

@@ -1,0 +1,31 @@
+/**
+ * A body as it comes, copied into one buffer that grows. A list of its pieces would cost a hundred
+ * bytes and more for each, and a caller may send them a byte at a time.
+ */
+const least = 4096
+
+export class Gather {
+  #bytes: Buffer | null = null
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(piece: Uint8Array): void {
+    const wanted = this.#length + piece.byteLength
+    const room = this.#bytes?.byteLength ?? 0
+    if (wanted > room) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(least, wanted, room * 2))
+      this.#bytes?.copy(grown, 0, 0, this.#length)
+      this.#bytes = grown
+    }
+    this.#bytes?.set(piece, this.#length)
+    this.#length = wanted
+  }
+
+  /** All of it. What is pushed later may overwrite nothing of it. */
+  whole(): Buffer {
+    return (this.#bytes ?? Buffer.alloc(0)).subarray(0, this.#length)
+  }
+}
