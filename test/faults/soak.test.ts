@@ -9,7 +9,15 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startBursar } from '#src/wiring.ts'
 import { generator } from '#test/sim/clock.ts'
-import { apiAt, auditBooks, chatBody, snapshotFor, trueUp, until } from '#test/support/bursar.ts'
+import {
+  apiAt,
+  auditBooks,
+  chatBody,
+  snapshotFor,
+  trueUp,
+  until,
+  usual,
+} from '#test/support/bursar.ts'
 import { liveBytes } from '#test/support/memory.ts'
 import { startSimulatorProcess } from '#test/support/simulator.ts'
 
@@ -127,13 +135,8 @@ test(`${seconds} s at ${share * 100} % of capacity: the heap is flat, and the bo
   const provider = await startSimulatorProcess()
   const dataFolder = mkdtempSync(join(tmpdir(), 'bursar-soak-'))
   const bursar = await startBursar({
-    host: '127.0.0.1',
-    port: 0,
+    ...usual,
     dataFolder,
-    demo: false,
-    adminToken: 'adm_test',
-    secretKey: 'pepper',
-    logLevel: 'silent',
     load: () => snapshotFor(config, provider.url),
   })
   const api = apiAt(bursar.url)

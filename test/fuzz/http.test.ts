@@ -12,7 +12,7 @@ import { Pool } from 'undici'
 import { expect, test } from 'vitest'
 import { refusalCodes } from '#core/refusal.ts'
 import { startBursar } from '#src/wiring.ts'
-import { apiAt, auditBooks, snapshotFor, trueUp, until } from '#test/support/bursar.ts'
+import { apiAt, auditBooks, snapshotFor, trueUp, until, usual } from '#test/support/bursar.ts'
 import { liveBytes } from '#test/support/memory.ts'
 import { startSimulatorProcess } from '#test/support/simulator.ts'
 import { type Shot, shot } from './requests.ts'
@@ -67,13 +67,8 @@ test(`${shots} bent requests: no 5xx of ours, no leak, and the bill is the ledge
   const provider = await startSimulatorProcess()
   const dataFolder = mkdtempSync(join(tmpdir(), 'bursar-fuzz-'))
   const bursar = await startBursar({
-    host: '127.0.0.1',
-    port: 0,
+    ...usual,
     dataFolder,
-    demo: false,
-    adminToken: 'adm_test',
-    secretKey: 'pepper',
-    logLevel: 'silent',
     load: () => snapshotFor(config, provider.url),
   })
   const api = apiAt(bursar.url)

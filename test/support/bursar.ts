@@ -72,6 +72,16 @@ export function snapshotFor(
   }
 }
 
+/** How every Bursar of a test is started: on a port of its own, and `apiAt` knows its token. */
+export const usual = {
+  host: '127.0.0.1',
+  port: 0,
+  demo: false,
+  adminToken: 'adm_test',
+  secretKey: 'pepper',
+  logLevel: 'silent',
+} as const
+
 export async function startWorld(options: WorldOptions): Promise<World> {
   const simulator = await startSimulator({
     listen: { host: '127.0.0.1', port: 0 },
@@ -81,13 +91,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   })
   const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), 'bursar-'))
   const bursar = await startBursar({
-    host: '127.0.0.1',
-    port: 0,
+    ...usual,
     dataFolder,
-    demo: false,
-    adminToken: 'adm_test',
-    secretKey: 'pepper',
-    logLevel: 'silent',
     load: () => snapshotFor(options.config, options.providerUrl ?? simulator.url, options),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
