@@ -56,6 +56,7 @@ export const usualLimits: GatewayLimits = {
   turnMs: 3,
   backlogMax: 256,
   queueMs: 250,
+  waitMs: 1000,
   queueMax: 5000,
   waitersMax: 1000,
   attemptsMax: 3,

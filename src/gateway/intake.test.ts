@@ -83,6 +83,22 @@ test('while the ledger has enough to do, calls wait before it', () => {
   expect(told).toEqual(['1 begins', '2 begins', '3 begins'])
 })
 
+test('a ledger that is stuck keeps nobody waiting longer than so long', () => {
+  const { call, endTurn, intake, ledger, pass, told } = loop({ waitMs: 1000, queueMs: 5000 })
+  ledger.busy = true
+  call('a', 1, 'a 1')
+  pass(600)
+  call('a', 1, 'a 2')
+  call('b', 1, 'b 1')
+  pass(600)
+  endTurn()
+  expect(told).toEqual(['a 1 late'])
+  pass(600)
+  endTurn()
+  expect(told.slice(1)).toEqual(['a 2 late', 'b 1 late'])
+  expect(intake.underWay).toBe(0)
+})
+
 test('the loud wait behind themselves, not before the others', () => {
   const { call, endTurn, told } = loop({ turnMs: 10 })
   call('loud', 10, 'first')

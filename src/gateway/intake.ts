@@ -15,9 +15,11 @@ export interface IntakeLimits {
   readonly turnMs: number
   /** Commands not yet durable, beyond which a new call waits before the ledger and not in it. */
   readonly backlogMax: number
-  /** The longest that a call may wait for its turn, and how many may. */
+  /** Where one has waited for so long, or so many wait, a new one makes the loudest give one up. */
   readonly queueMs: number
   readonly queueMax: number
+  /** The longest that anybody waits for a turn: a ledger that is stuck has none to give. */
+  readonly waitMs: number
 }
 
 /** Why a call is not taken: too many of all, or of this caller. */
@@ -143,7 +145,16 @@ export class Intake {
       if (!this.#hasTime() && !first) break
       this.#beginNext()
     }
+    if (this.#waiting > 0 && this.#isBusy()) this.#giveUp()
     if (this.#waiting > 0) this.#schedule()
+  }
+
+  #giveUp(): void {
+    const before = this.#turns.now() - this.#limits.waitMs
+    for (const [caller, lane] of this.#lanes) {
+      while (lane[0] !== undefined && lane[0].since < before)
+        this.#refuse(caller, lane, lane.shift())
+    }
   }
 
   /** The lanes take turns: a map keeps the order in which they were put there. */
@@ -174,10 +185,13 @@ export class Intake {
     }
     if (loudest === null) return
     const [caller, lane] = loudest
-    const last = lane.pop()
+    this.#refuse(caller, lane, lane.pop())
+  }
+
+  #refuse(caller: string, lane: readonly Waiter[], waiter: Waiter | undefined): void {
     if (lane.length === 0) this.#lanes.delete(caller)
     this.#waiting -= 1
     this.#forget(caller)
-    last?.refuse('late')
+    waiter?.refuse('late')
   }
 }

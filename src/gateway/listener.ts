@@ -150,6 +150,8 @@ function http1Server(handle: RequestHandler, limits: ConnectionLimits): Http1 {
     if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy()
     const answer = last.get(socket)
     if (answer !== undefined && isUnderWay(answer)) {
+      // Sent behind a request that was to be the last: never read, and no reason not to answer it.
+      if (error.code === 'HPE_CLOSED_CONNECTION') return
       // Our words would stand in the middle of the answer, or be taken for it.
       return answer.writableEnded ? void socket.end() : socket.destroy()
     }

@@ -72,6 +72,7 @@ export class PlainClient implements Client {
     }
     // The next request waits until this answer is taken: what it would add has nowhere to go.
     if (this.gone || !this.#socket.writableNeedDrain) this.#ended()
+    else this.#stalledSince ??= Date.now()
   }
 
   destroy(): void {

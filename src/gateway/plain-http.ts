@@ -59,6 +59,8 @@ export class PlainConnection {
   #client: PlainClient | null = null
   /** Sent ahead of its turn. */
   #ahead: Buffer | null = null
+  /** Calls not quite done, and rests: until there are none, what was sent ahead waits. */
+  #busy = 0
   #since = Date.now()
   #left = false
 
@@ -107,9 +109,9 @@ export class PlainConnection {
 
   /** Bytes as they come from the socket, or were read from it before. */
   read(chunk: Buffer): void {
-    if (this.#client !== null) {
+    if (this.#client !== null || this.#ahead !== null) {
       this.#ahead = this.#ahead === null ? chunk : Buffer.concat([this.#ahead, chunk])
-      if (this.#ahead.length > aheadBytesMax) this.#socket.pause()
+      if (this.#aheadBytes > aheadBytesMax) this.#socket.pause()
       return
     }
     if (this.#wanted === null) return this.#begin(chunk)
@@ -152,6 +154,7 @@ export class PlainConnection {
     const body = all.subarray(0, bodyLength)
     const client = new PlainClient(this.#socket, () => this.#served())
     this.#client = client
+    this.#busy += 1
     void this.#door
       .serve(endpoint, { method: 'POST', target, headers, body }, client)
       .then((ms) => this.#rest(ms))
@@ -159,23 +162,42 @@ export class PlainConnection {
 
   /** Whoever asks again at once, however often it is told to wait, is not heard before. */
   #rest(ms: number): void {
-    if (ms <= 0 || this.#left) return
+    if (ms <= 0 || this.#left) return this.#free()
     this.#socket.pause()
-    setTimeout(() => {
-      if (this.#client === null && !this.#left) this.#socket.resume()
-    }, ms).unref()
+    setTimeout(() => this.#free(), ms).unref()
   }
 
-  /** The answer is written: the next request may be there already. */
+  #free(): void {
+    this.#busy -= 1
+    this.#next()
+  }
+
+  /** The answer is written: who waited for it may ask again. */
   #served(): void {
     this.#client = null
     this.#since = Date.now()
-    const next = this.#ahead
-    this.#ahead = null
-    if (this.#socket.destroyed) return
-    this.#socket.resume()
+    this.#next()
+  }
+
+  /** What was sent ahead has its turn once all of what came before it is done. */
+  #next(): void {
+    if (this.#client !== null || this.#busy > 0 || this.#left) return
+    if (this.#ahead === null) return void this.#socket.resume()
     // Not at once: a crowd of small requests in one packet would pile up on the stack.
-    if (next !== null) queueMicrotask(() => this.read(next))
+    queueMicrotask(() => this.#readAhead())
+  }
+
+  #readAhead(): void {
+    const next = this.#ahead
+    if (next === null || this.#client !== null || this.#busy > 0 || this.#left) return
+    this.#ahead = null
+    this.read(next)
+    // What the socket has kept comes behind it, and only while there is room.
+    if (!this.#left && this.#aheadBytes <= aheadBytesMax) this.#socket.resume()
+  }
+
+  get #aheadBytes(): number {
+    return this.#ahead?.length ?? 0
   }
 
   #leave(bytes: Buffer): void {

@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
+import { raw, requestText } from '#test/support/raw.ts'
 
 const config = 'budgets: [{ name: all, budget_yearly_usd: 100000 }]\n'
 const path = '/v1/chat/completions'
@@ -30,6 +31,22 @@ test.each([
   expect((await call(world, key, path, chatBody(text))).status).toBe(200)
   expect(world.simulator.requests()).toBe(3)
   expect(await auditBooks(world)).toBe(0)
+})
+
+test('who is refused and has sent more ahead is not heard for a second', async () => {
+  await using world = await startWorld({ config, limits: { callsMax: 1 } })
+  const key = await world.key()
+  const first = call(world, key, path, chatBody('hi'), slow)
+  await until('a hold', async () => (await world.bursar.store.openHolds()) === 1)
+  const body = JSON.stringify(chatBody('hi'))
+  const lines = ['host: x', `x-api-key: ${key}`, `content-length: ${body.length}`]
+  const request = requestText(`POST ${path} HTTP/1.1`, lines, body)
+  const began = performance.now()
+  const heard = await raw(world.url, request.repeat(2), { answers: 2, waitMs: 5000 })
+  expect(performance.now() - began).toBeGreaterThanOrEqual(1000)
+  expect(heard.statuses[0]).toBe(503)
+  expect(heard.statuses.length).toBe(2)
+  expect((await first).status).toBe(200)
 })
 
 test('one key cannot take all the room', async () => {

@@ -211,6 +211,10 @@ const fine: Readonly<Record<string, Case>> = {
   'B14: ten requests at once': served(request([length]).repeat(10), false, 10),
   'B17: Connection names our key': served(request(['connection: x-api-key', length])),
   'B17: the connection is closed where asked': served(request(['connection: close', length]), true),
+  'B17: nothing is read behind what was to be the last': served(
+    request(['connection: close', length]) + request([length]).repeat(3),
+    true,
+  ),
   'B4: 150 headers': served(request([...Array(150).fill('a: b'), length])),
 }
 
