@@ -87,7 +87,12 @@ async function up(options: UpOptions): Promise<void> {
     adminToken: env.BURSAR_ADMIN_TOKEN,
     secretKey: env.BURSAR_SECRET_KEY,
     logLevel: logLevelOf(env.BURSAR_LOG),
-    load: () => withSimulator(loadOrExit(source).snapshot, simulator?.url ?? null),
+    load: () => {
+      if (source.demo && sourceOf(options.config).name !== source.name) {
+        throw new Error('there is a bursar.yaml now: restart to use it in place of the demo')
+      }
+      return withSimulator(loadOrExit(source).snapshot, simulator?.url ?? null)
+    },
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   // Before it says that it is ready: whoever reads that may stop it at once.

@@ -106,7 +106,7 @@ function watch({ desk, serving, finish }: Underway, ending: Promise<void> | unde
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     desk.deps.observe({ kind: 'unexpected', where: 'ending a call', reason })
     serving.client.destroy()
-    finish({ kind: 'answered' })
+    finish({ kind: 'answered', paid: true })
   })
 }
 
@@ -132,6 +132,7 @@ function drain(underway: Underway, over: AbortSignal): void {
     exchange,
   } = underway
   if (exchange === null || over.aborted) return
+  if (!exchange.isSent) return exchange.abort()
   exchange.resume()
   if (drains.count >= limits.drainsMax) return exchange.abort()
   drains.count += 1
@@ -150,10 +151,10 @@ async function failedEarly(underway: Underway, failure: UpstreamFailure): Promis
     const passOn = (): void => answerFailure(underway, failure)
     if (final || serving.client.gone) passOn()
     return underway.finish(
-      final || serving.client.gone ? { kind: 'answered' } : { kind: 'failed', passOn },
+      final || serving.client.gone ? { kind: 'answered', paid: false } : { kind: 'failed', passOn },
     )
   }
   await endCosted(underway, presumed(underway.attempt, failure.reason), 0)
   answerFailure(underway, failure)
-  underway.finish({ kind: 'answered' })
+  underway.finish({ kind: 'answered', paid: true })
 }

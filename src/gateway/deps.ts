@@ -53,6 +53,8 @@ export const usualLimits: GatewayLimits = {
   callsMax: 10_000,
   callsPerKeyMax: 5000,
   bodiesBytesMax: 512 * 1024 * 1024,
+  bodiesBytesPerKeyMax: 256 * 1024 * 1024,
+  bodiesBytesStrangersMax: 32 * 1024 * 1024,
   turnMs: 3,
   backlogMax: 256,
   queueMs: 250,

@@ -5,8 +5,14 @@
 const least = 4096
 
 export class Gather {
+  readonly #expected: number
   #bytes: Buffer | null = null
   #length = 0
+
+  /** `expected`: how long it will be at most, so that no more is taken for it. */
+  constructor(expected: number) {
+    this.#expected = expected
+  }
 
   get length(): number {
     return this.#length
@@ -16,7 +22,9 @@ export class Gather {
     const wanted = this.#length + piece.byteLength
     const room = this.#bytes?.byteLength ?? 0
     if (wanted > room) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(least, wanted, room * 2))
+      const grown = Buffer.allocUnsafeSlow(
+        Math.max(wanted, Math.min(this.#expected, Math.max(least, room * 2))),
+      )
       this.#bytes?.copy(grown, 0, 0, this.#length)
       this.#bytes = grown
     }

@@ -8,8 +8,8 @@ import { dialectOf } from '#wire/dialects.ts'
 import { matchEndpoint } from '#wire/routes.ts'
 import { answerBudget, answerModels } from './about.ts'
 import { credentialOf, type IdentityProblem, usableKey } from './identify.ts'
-import type { Intake, TooMuch } from './intake.ts'
-import type { PlainDoor } from './plain-http.ts'
+import { type Intake, stranger, type TooMuch } from './intake.ts'
+import type { Opening, PlainDoor } from './plain-http.ts'
 import { clientOf, headersOf, readBody } from './node-http.ts'
 import { plainRefusal } from './refusals.ts'
 import { type Desk, newCallId, refuse, serveCall } from './serve.ts'
@@ -115,7 +115,8 @@ async function receiveCall(
   }
 
   if (traffic.stopping) return no('overloaded', 'Bursar is stopping.')
-  const why = traffic.intake.tooMuch(callerOf(desk, headers))
+  const caller = callerOf(desk, headers)
+  const why = traffic.intake.tooMuch(caller)
   if (why !== null) return noMore(...tooMuch[why])
   const ambiguous = ambiguityOf(request, headers)
   if (ambiguous !== null) return noMore('invalid_request', ambiguous)
@@ -127,7 +128,7 @@ async function receiveCall(
   if (stranger !== null) return noMore(stranger.code, stranger.message)
   let taken = 0
   const hasRoom = (bytes: number): boolean => {
-    if (!traffic.intake.takeBytes(bytes)) return false
+    if (!traffic.intake.takeBytes(caller, bytes)) return false
     taken += bytes
     return true
   }
@@ -139,9 +140,10 @@ async function receiveCall(
       return noMore('too_large', `The body is larger than ${bodyBytesMax / 1024 / 1024} MiB.`)
     }
     const { method = 'GET', url: target = '/' } = request
-    await serveSafely(desk, traffic, endpoint, { method, target, headers, body }, client)
+    const opening = { endpoint, caller }
+    await serveSafely(desk, traffic, opening, { method, target, headers, body }, client)
   } finally {
-    traffic.intake.giveBytes(taken)
+    traffic.intake.giveBytes(caller, taken)
   }
 }
 
@@ -161,22 +163,21 @@ const tooMuch: Readonly<Record<TooMuch, readonly [RefusalCode, string]>> = {
   late: ['overloaded', 'More calls arrive than Bursar can begin, so this one was not sent.'],
 }
 
-/** The key's id. All who have none are one caller: a guess is not worth a place in the queue. */
+/** The key's id, or `stranger`. */
 function callerOf({ deps }: Desk, headers: ClientRequest['headers']): string {
   const secret = credentialOf(headers)
-  return (secret.ok ? deps.findKey(secret.value)?.id : undefined) ?? 'stranger'
+  return (secret.ok ? deps.findKey(secret.value)?.id : undefined) ?? stranger
 }
 
 /** Resolves when nothing of the call is left to do, with why it was not taken, if it was not. */
 function serveSafely(
   desk: Desk,
   { intake }: Traffic,
-  endpoint: Endpoint,
+  { endpoint, caller }: Opening,
   request: ClientRequest,
   client: Client,
 ): Promise<TooMuch | null> {
   const { headers } = request
-  const caller = callerOf(desk, headers)
   return new Promise((done) => {
     const begin = (): void => {
       void serveBegun(desk, endpoint, request, client).finally(() => {
@@ -220,22 +221,24 @@ export function plainDoor(desk: Desk, traffic: Traffic): PlainDoor {
     // What is read before anybody is asked who calls.
     bodyBytesMax: Math.min(strangerBytesMax, bodyBytesMax),
     stalledMs,
-    takeBytes: (bytes) => traffic.intake.takeBytes(bytes),
-    giveBytes: (bytes) => traffic.intake.giveBytes(bytes),
+    takeBytes: (caller, bytes) => traffic.intake.takeBytes(caller, bytes),
+    giveBytes: (caller, bytes) => traffic.intake.giveBytes(caller, bytes),
     open: ({ target, headers }) => {
       if (traffic.stopping || unclearHeader(headers) !== null || !isPlainJson(headers)) return null
       const matched = matchEndpoint('POST', target)
-      return matched.kind === 'endpoint' ? matched.endpoint : null
+      if (matched.kind !== 'endpoint') return null
+      return { endpoint: matched.endpoint, caller: callerOf(desk, headers) }
     },
-    serve: async (endpoint, request, client) => {
+    serve: async (opening, request, client) => {
       const { intake } = traffic
+      const { endpoint, caller } = opening
       const { byteLength } = request.body
-      if (!intake.takeBytes(byteLength)) {
+      if (!intake.takeBytes(caller, byteLength)) {
         turnAway(desk, endpoint.dialect, request.headers, client, ...tooMuch.bodies_full)
         return restMs(desk)
       }
-      const why = await serveSafely(desk, traffic, endpoint, request, client)
-      intake.giveBytes(byteLength)
+      const why = await serveSafely(desk, traffic, opening, request, client)
+      intake.giveBytes(caller, byteLength)
       return why === null ? 0 : restMs(desk)
     },
   }

@@ -123,13 +123,21 @@ test.each([
   expect(intake.underWay).toBe(4)
 })
 
-test('room for bodies is given and taken back', () => {
-  const { intake } = loop({ bodiesBytesMax: 100 })
-  expect(intake.takeBytes(60)).toBe(true)
-  expect(intake.takeBytes(60)).toBe(false)
-  expect(intake.takeBytes(40)).toBe(true)
-  intake.giveBytes(60)
-  expect(intake.takeBytes(60)).toBe(true)
+test('room for bodies is given and taken back, to nobody all of it', () => {
+  const { intake } = loop({
+    bodiesBytesMax: 100,
+    bodiesBytesPerKeyMax: 70,
+    bodiesBytesStrangersMax: 10,
+  })
+  expect(intake.takeBytes('a', 60)).toBe(true)
+  expect(intake.takeBytes('a', 11)).toBe(false)
+  expect(intake.takeBytes('b', 41)).toBe(false)
+  expect(intake.takeBytes('stranger', 11)).toBe(false)
+  expect(intake.takeBytes('stranger', 10)).toBe(true)
+  expect(intake.takeBytes('b', 30)).toBe(true)
+  intake.giveBytes('a', 60)
+  expect(intake.takeBytes('b', 40)).toBe(true)
+  expect(intake.takeBytes('a', 20)).toBe(true)
 })
 
 test('whatever comes, each call is told once, and nothing is counted in the end', () => {

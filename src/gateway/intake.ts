@@ -11,6 +11,9 @@ export interface IntakeLimits {
   readonly callsPerKeyMax: number
   /** Bytes of bodies that are being read or belong to calls under way. */
   readonly bodiesBytesMax: number
+  /** Of one key, and of all who have none: their guesses shut nobody out. */
+  readonly bodiesBytesPerKeyMax: number
+  readonly bodiesBytesStrangersMax: number
   /** Milliseconds of one turn of the event loop in which new calls may begin; the rest wait. */
   readonly turnMs: number
   /** Commands not yet durable, beyond which a new call waits before the ledger and not in it. */
@@ -21,6 +24,9 @@ export interface IntakeLimits {
   /** The longest that anybody waits for a turn: a ledger that is stuck has none to give. */
   readonly waitMs: number
 }
+
+/** All who show no key that we know are one caller: a guess is not worth a place in the queue. */
+export const stranger = 'stranger'
 
 /** Why a call is not taken: too many of all, or of this caller. */
 export type TooMuch = 'full' | 'key_full' | 'bodies_full' | 'late'
@@ -50,6 +56,7 @@ export class Intake {
   readonly #limits: IntakeLimits
   readonly #turns: Turns
   readonly #ofCaller = new Map<string, number>()
+  readonly #bytesOf = new Map<string, number>()
   /** Who waits, by caller: the loud wait behind themselves, not before the others. */
   readonly #lanes = new Map<string, Waiter[]>()
   #waiting = 0
@@ -78,14 +85,21 @@ export class Intake {
   }
 
   /** Room for the bytes of a body. False: there is none, and nothing was taken. */
-  takeBytes(bytes: number): boolean {
-    if (this.#bytes + bytes > this.#limits.bodiesBytesMax) return false
+  takeBytes(caller: string, bytes: number): boolean {
+    const { bodiesBytesMax, bodiesBytesPerKeyMax, bodiesBytesStrangersMax } = this.#limits
+    const most = caller === stranger ? bodiesBytesStrangersMax : bodiesBytesPerKeyMax
+    const own = (this.#bytesOf.get(caller) ?? 0) + bytes
+    if (own > most || this.#bytes + bytes > bodiesBytesMax) return false
+    this.#bytesOf.set(caller, own)
     this.#bytes += bytes
     return true
   }
 
-  giveBytes(bytes: number): void {
+  giveBytes(caller: string, bytes: number): void {
     this.#bytes -= bytes
+    const left = (this.#bytesOf.get(caller) ?? 0) - bytes
+    if (left > 0) this.#bytesOf.set(caller, left)
+    else this.#bytesOf.delete(caller)
   }
 
   /**

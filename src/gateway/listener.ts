@@ -8,7 +8,12 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http'
-import { constants, createServer as createHttp2, type ServerHttp2Session } from 'node:http2'
+import {
+  constants,
+  createServer as createHttp2,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { PlainConnection, type PlainDoor, type Use } from './plain-http.ts'
 
@@ -221,25 +226,25 @@ function http2Server(
 /** Ends a connection on which no request has been open for `idleMs`. */
 function watched(session: ServerHttp2Session, idleMs: number): () => Use {
   let open = 0
-  let whole = 0
+  const whole = new Set<ServerHttp2Stream>()
   const rest = (): NodeJS.Timeout => setTimeout(() => session.close(), idleMs)
   let idle = rest()
   session.on('stream', (stream) => {
     open += 1
     clearTimeout(idle)
-    let isWhole = false
-    stream.once('end', () => {
-      isWhole = true
-      whole += 1
-    })
+    stream.once('end', () => whole.add(stream))
     stream.once('close', () => {
       open -= 1
-      if (isWhole) whole -= 1
+      whole.delete(stream)
       if (open === 0 && !session.destroyed) idle = rest()
     })
   })
   session.once('close', () => clearTimeout(idle))
-  return () => (whole > 0 ? 'serving' : open > 0 ? 'half' : 'idle')
+  return () => {
+    // An answer that has ended and is not taken is no reason to stay.
+    for (const stream of whole) if (!stream.writableEnded) return 'serving'
+    return open > 0 ? 'half' : 'idle'
+  }
 }
 
 function refuseUpgrade(socket: Socket): void {

@@ -23,9 +23,10 @@ export function readBody(
   bytesMax: number,
   hasRoom: (bytes: number) => boolean,
 ): Promise<Uint8Array | 'too_large' | 'no_room' | 'gone'> {
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) return Promise.resolve('too_large')
+  const declared = Number(request.headers['content-length'] ?? bytesMax)
+  if (declared > bytesMax) return Promise.resolve('too_large')
   return new Promise((resolve) => {
-    const body = new Gather()
+    const body = new Gather(declared)
     const stop = (why: 'too_large' | 'no_room'): void => {
       request.pause()
       request.off('data', read)
@@ -59,6 +60,7 @@ export function clientOf(response: ServerResponse, stalledMs: number): Client {
     stalled = null
   }
   response.on('error', () => {})
+  response.once('finish', moved)
   response.once('close', () => {
     moved()
     gone = !complete && !response.writableFinished
@@ -82,6 +84,8 @@ export function clientOf(response: ServerResponse, stalledMs: number): Client {
     end: () => {
       complete = true
       response.end()
+      // Its end is all that a caller may refuse to take, with a window of nothing.
+      if (!response.writableFinished) watch()
     },
     destroy: () => {
       // An HTTP/2 response shares its connection: only its stream is broken.

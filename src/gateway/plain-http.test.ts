@@ -37,8 +37,8 @@ function door(served: Served[]): PlainDoor {
     stalledMs: 1000,
     takeBytes: () => true,
     giveBytes: () => {},
-    open: () => matched.endpoint,
-    serve: (_endpoint, request, client) =>
+    open: () => ({ endpoint: matched.endpoint, caller: 'a' }),
+    serve: (_opening, request, client) =>
       new Promise((resolve) => {
         const finish = (): void => {
           answer(client)

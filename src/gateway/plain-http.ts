@@ -11,6 +11,12 @@ import { type PlainHead, plainHead } from '#wire/http-head.ts'
 import { Gather } from './gather.ts'
 import { PlainClient } from './plain-client.ts'
 
+/** What a plain request asks for, and who asks: known before a body is waited for. */
+export interface Opening {
+  readonly endpoint: Endpoint
+  readonly caller: string
+}
+
 /** What the gateway does with a plain request. */
 export interface PlainDoor {
   /** Bodies above this go the long way. */
@@ -18,15 +24,15 @@ export interface PlainDoor {
   /** A reader that takes nothing for so long has hung up. */
   readonly stalledMs: number
   /** Room for a body that is not all there yet. False: there is none, and nothing was taken. */
-  takeBytes(bytes: number): boolean
-  giveBytes(bytes: number): void
+  takeBytes(caller: string, bytes: number): boolean
+  giveBytes(caller: string, bytes: number): void
   /** Null: not a call, or one that needs a closer look. */
-  open(head: PlainHead): Endpoint | null
+  open(head: PlainHead): Opening | null
   /**
    * Resolves when nothing of the call is left to do, with how many milliseconds to read nothing
    * more of this connection. Never rejects.
    */
-  serve(endpoint: Endpoint, request: ClientRequest, client: Client): Promise<number>
+  serve(opening: Opening, request: ClientRequest, client: Client): Promise<number>
 }
 
 /** A connection with no request, with one that is not whole, or with one that is being served. */
@@ -39,7 +45,7 @@ export interface PlainLimits {
 
 interface Wanted {
   readonly head: PlainHead
-  readonly endpoint: Endpoint
+  readonly opening: Opening
   readonly body: Gather
 }
 
@@ -115,31 +121,31 @@ export class PlainConnection {
       return
     }
     if (this.#wanted === null) return this.#begin(chunk)
-    const { head, endpoint, body } = this.#wanted
+    const { head, opening, body } = this.#wanted
     body.push(chunk)
     if (body.length < head.bodyLength) return
     this.#forget()
-    this.#whole(head, endpoint, body.whole())
+    this.#whole(head, opening, body.whole())
   }
 
   #begin(bytes: Buffer): void {
     const head = plainHead(bytes, this.#door.bodyBytesMax)
-    const endpoint = head === null ? null : this.#door.open(head)
-    if (head === null || endpoint === null) return this.#leave(bytes)
+    const opening = head === null ? null : this.#door.open(head)
+    if (head === null || opening === null) return this.#leave(bytes)
     const first = bytes.subarray(head.bodyStart)
-    if (first.length >= head.bodyLength) return this.#whole(head, endpoint, first)
+    if (first.length >= head.bodyLength) return this.#whole(head, opening, first)
     // Where there is no room the long way says so.
-    if (!this.#door.takeBytes(head.bodyLength)) return this.#leave(bytes)
-    const body = new Gather()
+    if (!this.#door.takeBytes(opening.caller, head.bodyLength)) return this.#leave(bytes)
+    const body = new Gather(head.bodyLength)
     body.push(first)
-    this.#wanted = { head, endpoint, body }
+    this.#wanted = { head, opening, body }
     this.#since = Date.now()
   }
 
   /** No body is awaited any more, whatever came of it. */
   #forget(): void {
     if (this.#wanted === null) return
-    this.#door.giveBytes(this.#wanted.head.bodyLength)
+    this.#door.giveBytes(this.#wanted.opening.caller, this.#wanted.head.bodyLength)
     this.#wanted = null
   }
 
@@ -149,14 +155,14 @@ export class PlainConnection {
   }
 
   /** `all`: the body, and perhaps what follows it. */
-  #whole({ target, headers, bodyLength }: PlainHead, endpoint: Endpoint, all: Buffer): void {
+  #whole({ target, headers, bodyLength }: PlainHead, opening: Opening, all: Buffer): void {
     if (all.length > bodyLength) this.#ahead = all.subarray(bodyLength)
     const body = all.subarray(0, bodyLength)
     const client = new PlainClient(this.#socket, () => this.#served())
     this.#client = client
     this.#busy += 1
     void this.#door
-      .serve(endpoint, { method: 'POST', target, headers, body }, client)
+      .serve(opening, { method: 'POST', target, headers, body }, client)
       .then((ms) => this.#rest(ms))
   }
 

@@ -57,7 +57,7 @@ export function relayError(underway: Underway, status: number, headers: Headers)
     }
     const again = !final && isRetryable(status) && !serving.client.gone
     if (!again) passOn()
-    underway.finish(again ? { kind: 'failed', passOn } : { kind: 'answered' })
+    underway.finish(again ? { kind: 'failed', passOn } : { kind: 'answered', paid: false })
   }
   return {
     data: (chunk) => {
@@ -103,7 +103,7 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
         await endCosted(underway, presumed(attempt, 'the answer cannot be unpacked'), status)
         const detail = 'an answer in an encoding nobody asked for'
         answerFailure(underway, { sent: true, reason: 'broken', detail })
-        return underway.finish({ kind: 'answered' })
+        return underway.finish({ kind: 'answered', paid: true })
       }
       const report = serving.dialect.readUsage(serving.parsed, body)
       const costed = costOf(serving, attempt, report)
@@ -117,13 +117,13 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
         client.write(body)
         client.end()
       }
-      underway.finish({ kind: 'answered' })
+      underway.finish({ kind: 'answered', paid: true })
     },
     failed: async (failure) => {
       observeFailure(underway, status, `${failure.reason}: ${failure.detail}`)
       await endCosted(underway, presumed(attempt, `answer ${failure.reason}`), status)
       answerFailure(underway, failure)
-      underway.finish({ kind: 'answered' })
+      underway.finish({ kind: 'answered', paid: true })
     },
   }
 }
@@ -190,7 +190,7 @@ export function relayStream(underway: Underway, status: number, headers: Headers
         client.write(Buffer.from(`: bursar ${JSON.stringify(said)}\n\n`))
         client.end()
       }
-      underway.finish({ kind: 'answered' })
+      underway.finish({ kind: 'answered', paid: true })
     },
     failed: async (failure) => {
       observeFailure(underway, status, `${failure.reason}: ${failure.detail}`)
@@ -200,7 +200,7 @@ export function relayStream(underway: Underway, status: number, headers: Headers
         : presumed(attempt, `stream ${failure.reason}`, report)
       await endCosted(underway, costed, status)
       client.destroy()
-      underway.finish({ kind: 'answered' })
+      underway.finish({ kind: 'answered', paid: true })
     },
   }
 }

@@ -6,11 +6,18 @@ import { createHash } from 'node:crypto'
 import type { Client } from '#ports/client.ts'
 
 export type Slot =
-  | { readonly kind: 'fresh'; readonly slot: string }
+  | { readonly kind: 'fresh'; readonly of: SlotId }
   | { readonly kind: 'in_flight' }
   | { readonly kind: 'mismatch' }
   | { readonly kind: 'not_replayable' }
+  | { readonly kind: 'too_many' }
   | { readonly kind: 'replay'; readonly answer: Kept }
+
+/** A caller's key, and what it named under it. */
+export interface SlotId {
+  readonly key: string
+  readonly name: string
+}
 
 export interface Kept {
   readonly status: number
@@ -25,28 +32,48 @@ interface Entry {
   answer: Kept | 'lost' | null
 }
 
+export interface ReplayLimits {
+  /** Of one key: nobody makes another's calls be forgotten. */
+  readonly entriesPerKeyMax: number
+  readonly entriesMax: number
+  /** Of one answer, and of all: ten thousand of the largest would be ten gigabytes. */
+  readonly answerBytesMax: number
+  readonly allBytesMax: number
+}
+
+const usual: ReplayLimits = {
+  entriesPerKeyMax: 10_000,
+  entriesMax: 100_000,
+  answerBytesMax: 1024 * 1024,
+  allBytesMax: 64 * 1024 * 1024,
+}
 const keptMs = 24 * 3_600_000
-const entriesMax = 10_000
-const answerBytesMax = 1024 * 1024
-/** Of all answers kept: ten thousand of the largest would be ten gigabytes. */
-const allBytesMax = 64 * 1024 * 1024
 
 export class Replays {
-  readonly #entries = new Map<string, Entry>()
-  /** Slots whose answer is kept, oldest first. */
-  readonly #kept = new Set<string>()
+  readonly #limits: ReplayLimits
+  /** By key, each in the order of its calls. */
+  readonly #entries = new Map<string, Map<string, Entry>>()
+  /** Whose answer is kept, oldest first. */
+  readonly #kept = new Set<Entry>()
+  #count = 0
   #bytes = 0
 
-  /** Claims the key for this body, or says what became of the first call that used it. */
-  claim(keyId: string, path: string, key: string, body: Uint8Array, now: number): Slot {
-    const slot = `${keyId}|${path}|${key}`
+  constructor(limits: Partial<ReplayLimits> = {}) {
+    this.#limits = { ...usual, ...limits }
+  }
+
+  /** Claims the name for this body, or says what became of the first call that used it. */
+  claim(key: string, path: string, again: string, body: Uint8Array, now: number): Slot {
+    const of = { key, name: `${path}|${again}` }
     const fingerprint = createHash('sha256').update(body).digest('hex')
-    const known = this.#entries.get(slot)
+    const known = this.#find(of)
     if (known === undefined || now - known.at > keptMs) {
-      this.#forget(slot)
-      if (this.#entries.size >= entriesMax) this.#forgetOldest()
-      this.#entries.set(slot, { fingerprint, at: now, answer: null })
-      return { kind: 'fresh', slot }
+      if (known !== undefined) this.#forget(of)
+      if (!this.#hasRoom(key)) return { kind: 'too_many' }
+      const own = this.#entries.get(key) ?? new Map<string, Entry>()
+      this.#entries.set(key, own.set(of.name, { fingerprint, at: now, answer: null }))
+      this.#count += 1
+      return { kind: 'fresh', of }
     }
     if (known.fingerprint !== fingerprint) return { kind: 'mismatch' }
     if (known.answer === null) return { kind: 'in_flight' }
@@ -56,10 +83,11 @@ export class Replays {
 
   /**
    * The same client, with its answer kept when it is whole. A call that was refused or failed is
-   * forgotten: repeating it is what the caller should do.
+   * forgotten: repeating it is what the caller should do. Of a stream nothing is gathered.
    */
-  recording(client: Client, slot: string): Client {
-    const chunks: Uint8Array[] = []
+  recording(client: Client, of: SlotId): Client {
+    const { answerBytesMax } = this.#limits
+    let chunks: Uint8Array[] | null = []
     let size = 0
     let head: Omit<Kept, 'body'> | null = null
     return {
@@ -71,19 +99,21 @@ export class Replays {
       },
       start: (status, headers) => {
         head = { status, headers }
+        if (headers['content-type']?.includes('event-stream') === true) chunks = null
         client.start(status, headers)
       },
       write: (chunk) => {
         size += chunk.byteLength
-        if (size <= answerBytesMax) chunks.push(chunk)
+        if (size > answerBytesMax) chunks = null
+        chunks?.push(chunk)
         return client.write(chunk)
       },
       end: () => {
-        this.#finish(slot, head, size <= answerBytesMax ? Buffer.concat(chunks) : null)
+        this.#finish(of, head, chunks === null ? null : Buffer.concat(chunks))
         client.end()
       },
       destroy: () => {
-        this.#finish(slot, head, null)
+        this.#finish(of, head, null)
         client.destroy()
       },
       onDrain: (listener) => client.onDrain(listener),
@@ -91,46 +121,67 @@ export class Replays {
     }
   }
 
-  /** The call is over. One that ended without an answer may still have been paid for. */
-  close(slot: string, wasSent: boolean): void {
-    const entry = this.#entries.get(slot)
+  /** The call is over. One that was paid for is not made again, answered or not. */
+  close(of: SlotId, paid: boolean): void {
+    const entry = this.#find(of)
     if (entry === undefined || entry.answer !== null) return
-    if (wasSent) entry.answer = 'lost'
-    else this.#forget(slot)
+    if (paid) entry.answer = 'lost'
+    else this.#forget(of)
   }
 
-  #finish(slot: string, head: Omit<Kept, 'body'> | null, body: Uint8Array | null): void {
-    const entry = this.#entries.get(slot)
+  #find({ key, name }: SlotId): Entry | undefined {
+    return this.#entries.get(key)?.get(name)
+  }
+
+  #finish(of: SlotId, head: Omit<Kept, 'body'> | null, body: Buffer | null): void {
+    const entry = this.#find(of)
     if (entry === undefined || head === null) return
-    const streamed = head.headers['content-type']?.includes('event-stream') === true
-    if (head.status >= 400) return this.#forget(slot)
-    this.#lose(slot)
-    if (body === null || streamed) return
+    if (head.status >= 400) return this.#forget(of)
+    this.#lose(entry)
+    if (body === null) return
     entry.answer = { ...head, body }
-    this.#kept.add(slot)
+    this.#kept.add(entry)
     this.#bytes += body.byteLength
     // Their answers go, not what is known of them: a repeat is told so, and makes no second call.
     for (const oldest of this.#kept) {
-      if (this.#bytes <= allBytesMax) break
+      if (this.#bytes <= this.#limits.allBytesMax) break
       this.#lose(oldest)
     }
   }
 
-  #lose(slot: string): void {
-    const entry = this.#entries.get(slot)
-    if (entry === undefined) return
-    if (this.#kept.delete(slot)) this.#bytes -= sizeOf(entry)
+  #lose(entry: Entry): void {
+    if (this.#kept.delete(entry)) this.#bytes -= sizeOf(entry)
     entry.answer = 'lost'
   }
 
-  #forgetOldest(): void {
-    const [oldest] = this.#entries.keys()
-    if (oldest !== undefined) this.#forget(oldest)
+  /** A call under way is never forgotten: its repeat would be a second call. */
+  #hasRoom(key: string): boolean {
+    const { entriesPerKeyMax, entriesMax } = this.#limits
+    const own = this.#entries.get(key)
+    if ((own?.size ?? 0) >= entriesPerKeyMax) return this.#forgetOldest([key])
+    return this.#count < entriesMax || this.#forgetOldest(this.#entries.keys())
   }
 
-  #forget(slot: string): void {
-    this.#lose(slot)
-    this.#entries.delete(slot)
+  /** The oldest that is over, of the first of these keys that has one. */
+  #forgetOldest(keys: Iterable<string>): boolean {
+    for (const key of keys) {
+      for (const [name, { answer }] of this.#entries.get(key) ?? []) {
+        if (answer === null) continue
+        this.#forget({ key, name })
+        return true
+      }
+    }
+    return false
+  }
+
+  #forget(of: SlotId): void {
+    const own = this.#entries.get(of.key)
+    const entry = own?.get(of.name)
+    if (own === undefined || entry === undefined) return
+    this.#lose(entry)
+    own.delete(of.name)
+    this.#count -= 1
+    if (own.size === 0) this.#entries.delete(of.key)
   }
 }
 

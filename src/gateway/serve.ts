@@ -45,7 +45,7 @@ export async function serveCall(
   if (!opened.ok) return refuse(desk.deps, dialectOf(endpoint.dialect), client, opened.problem)
   const serving = opened.value
   const [again] = request.headers['idempotency-key'] ?? []
-  if (again === undefined) return serveOpened(desk, serving)
+  if (again === undefined) return void (await serveOpened(desk, serving))
   const slot = desk.replays.claim(
     serving.principal.keyId,
     endpoint.upstreamPath,
@@ -54,10 +54,14 @@ export async function serveCall(
     serving.at,
   )
   if (slot.kind !== 'fresh') return answerRepeat(desk, serving, slot)
-  const recorded = desk.replays.recording(client, slot.slot)
-  await serveOpened(desk, { ...serving, client: recorded }).finally(() => {
-    desk.replays.close(slot.slot, client.gone)
-  })
+  const recorded = desk.replays.recording(client, slot.of)
+  // What throws is a bug: nobody knows then what was paid.
+  let paid = true
+  try {
+    paid = await serveOpened(desk, { ...serving, client: recorded })
+  } finally {
+    desk.replays.close(slot.of, paid)
+  }
 }
 
 /** A call that came before under the same Idempotency-Key: nothing is held, sent or charged. */
@@ -80,6 +84,10 @@ function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 
       const message = 'This Idempotency-Key was used with another body: use a new one.'
       return no(plainRefusal(frame, 'idempotency_mismatch', message))
     }
+    case 'too_many': {
+      const message = 'Too many calls with an Idempotency-Key are under way for this key.'
+      return no(plainRefusal(frame, 'rate_limited', message, { retryAfterMs: 1000 }))
+    }
     case 'not_replayable': {
       const message = 'The first call with this Idempotency-Key was made; its answer was not kept.'
       return no(plainRefusal(frame, 'idempotency_not_replayable', message))
@@ -87,8 +95,8 @@ function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 
   }
 }
 
-/** Routes, holds and forwards a call whose caller and content are known. */
-async function serveOpened(desk: Desk, serving: Serving): Promise<void> {
+/** Routes, holds and forwards a call whose caller and content are known. True: it was paid for. */
+async function serveOpened(desk: Desk, serving: Serving): Promise<boolean> {
   const { parsed, snapshot, principal } = serving
   const frame: RefusalFrame = { callId: serving.id, codex: serving.codex }
   const { dialect } = parsed.endpoint
@@ -96,11 +104,13 @@ async function serveOpened(desk: Desk, serving: Serving): Promise<void> {
   const routing = route(snapshot, asked, principal.attribution, serving.at)
   if (routing.kind === 'refused') {
     const { code, message, param } = routing
-    return refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
+    refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
+    return false
   }
   const barred = barredBy(serving, routing.targets[0])
-  if (barred !== null) return refuseServing(desk.deps, serving, barred)
-  await tryTargets(desk, serving, routing.targets)
+  if (barred === null) return tryTargets(desk, serving, routing.targets)
+  refuseServing(desk.deps, serving, barred)
+  return false
 }
 
 /** What no hold can answer for: a tool without a fee, or no budget where policy wants one. */
@@ -122,7 +132,11 @@ function barredBy(serving: Serving, { row, model, provider }: Target): Refusal |
 }
 
 /** Targets in order, each with its retries; a try that provably cost nothing may be followed. */
-async function tryTargets(desk: Desk, serving: Serving, targets: readonly Target[]): Promise<void> {
+async function tryTargets(
+  desk: Desk,
+  serving: Serving,
+  targets: readonly Target[],
+): Promise<boolean> {
   const { deps, books, waiting } = desk
   const plan = targets
     .flatMap((target) => Array.from({ length: 1 + target.provider.retries }, () => target))
@@ -130,19 +144,24 @@ async function tryTargets(desk: Desk, serving: Serving, targets: readonly Target
   let last: Extract<AttemptEnd, { kind: 'failed' }> | null = null
   for (const [no, target] of plan.entries()) {
     const admission = await admit(deps, books, waiting, serving, target, no)
-    if (admission.kind === 'gone') return
+    if (admission.kind === 'gone') return false
     if (admission.kind === 'refused') {
       // The provider's own error says more about why there is no answer than our lack of room.
-      if (last !== null) return last.passOn()
-      return refuseServing(deps, serving, admission.refusal, admission.outcome)
+      if (last !== null) last.passOn()
+      else refuseServing(deps, serving, admission.refusal, admission.outcome)
+      return false
     }
-    if (serving.client.gone) return giveBack(desk, serving, admission.attempt)
+    if (serving.client.gone) {
+      await giveBack(desk, serving, admission.attempt)
+      return false
+    }
     const final = no === plan.length - 1
     const end = await attempt(desk, serving, admission.attempt, admission.outcome, final)
-    if (end.kind === 'answered') return
+    if (end.kind === 'answered') return end.paid
     last = end
   }
   last?.passOn()
+  return false
 }
 
 /** The caller hung up before anything was sent: nothing is owed. */

@@ -10,7 +10,8 @@ import { answerHeaders, budgetHeaders } from './headers.ts'
 import { plainRefusal } from './refusals.ts'
 
 export type AttemptEnd =
-  | { readonly kind: 'answered' }
+  /** It is over, and `paid` for or not: a call that cost nothing may be made again. */
+  | { readonly kind: 'answered'; readonly paid: boolean }
   /** It cost nothing and the caller has heard nothing: another try may follow, or `passOn`. */
   | { readonly kind: 'failed'; readonly passOn: () => void }
 

@@ -31,9 +31,11 @@ export interface UpstreamListener {
 }
 
 export interface UpstreamExchange {
+  /** False while it waits for a connection: nothing of it has left. */
+  readonly isSent: boolean
   pause(): void
   resume(): void
-  /** The listener hears `failed` with `aborted`. */
+  /** The listener hears `failed` with `aborted`, at once where nothing was sent. */
   abort(): void
 }
 

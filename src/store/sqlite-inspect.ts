@@ -1,6 +1,7 @@
 /** A ledger file looked at from outside: read only, whether or not a Bursar is using it. */
 import { createHash } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   createReadStream,
@@ -188,6 +189,8 @@ function* entryGroups(
 }
 
 const allPages = 0x7fffffff
+/** Who called what is in it, and what tells keys apart. */
+const ownerOnly = 0o600
 
 /** Copies a ledger that may be in use, and writes its checksum beside the copy. */
 export async function backUp(path: string, to: string): Promise<string> {
@@ -201,6 +204,7 @@ export async function backUp(path: string, to: string): Promise<string> {
   } finally {
     db.close()
   }
+  chmodSync(to, ownerOnly)
   const sum = await checksumOf(to)
   writeFileSync(`${to}.sha256`, `${sum}  ${basename(to)}\n`)
   return sum
@@ -234,6 +238,7 @@ export async function restore(from: string, to: string): Promise<Inspection> {
 function putDown(from: string, to: string): void {
   const part = `${to}.part`
   copyFileSync(from, part)
+  chmodSync(part, ownerOnly)
   sync(part)
   renameSync(part, to)
   sync(dirname(to))

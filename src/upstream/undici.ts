@@ -16,10 +16,16 @@ export interface UndiciOptions {
   readonly connectionsPerOrigin: number
 }
 
+/**
+ * More connections than calls are taken in: whoever waited for one would wait behind callers of
+ * another key, and with its money held.
+ */
+const usual: UndiciOptions = { connectMs: 10_000, connectionsPerOrigin: 12_000 }
+
 export class UndiciUpstream implements Upstream {
   readonly #agent: Agent
 
-  constructor(options: UndiciOptions = { connectMs: 10_000, connectionsPerOrigin: 4096 }) {
+  constructor(options: UndiciOptions = usual) {
     this.#agent = new Agent({
       connect: { timeout: options.connectMs },
       connections: options.connectionsPerOrigin,
@@ -84,9 +90,14 @@ class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
     this.#abortAs('aborted')
   }
 
+  get isSent(): boolean {
+    return this.#controller !== null
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Given up while it waited: undici writes nothing of what is aborted here.
+    if (this.#done) return controller.abort(new Error('aborted'))
     this.#controller = controller
-    if (this.#aborting !== null) controller.abort(new Error(this.#aborting))
   }
 
   onResponseStart(
@@ -130,7 +141,9 @@ class Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
   #abortAs(reason: UpstreamFailure['reason']): void {
     if (this.#done || this.#aborting !== null) return
     this.#aborting = reason
-    this.#controller?.abort(new Error(reason))
+    if (this.#controller !== null) return this.#controller.abort(new Error(reason))
+    if (!this.#finish()) return
+    this.#listener.failed({ sent: false, reason, detail: 'given up before it was sent' })
   }
 
   #finish(): boolean {

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -237,6 +237,8 @@ test('a backup at rest: the same spend to the nano-dollar in a new folder', asyn
   await ask(child, key)
   const data = join(own.folder, 'restored')
   expect((await runBursar(['restore', copy, '--data', data])).code).toBe(0)
+  // Who called what, and what tells keys apart, is nobody else's to read.
+  for (const file of [copy, join(data, 'bursar.db')]) expect(statSync(file).mode & 0o77).toBe(0)
   await using next = await startChild({ ...own, data })
   expect(await spent(next)).toBe(before)
   expect(await spent(child)).not.toBe(before)

@@ -244,6 +244,34 @@ test('a repeated Idempotency-Key gets the first answer, and costs nothing', asyn
   expect(await auditBooks(world)).toBe(0)
 })
 
+test('a call that its caller left before it was sent may be made again', async () => {
+  const tight = `organization: acme
+budgets: [{ budget_monthly_usd: 0.961, alerts: [{ threshold: 1.0, action: hard_stop }] }]
+policy: { max_wait: 5s }
+`
+  await using world = await startWorld({ config: tight })
+  const key = await world.key()
+  const messages = [{ role: 'user', content: 'x' }]
+  // It may cost all that there is, and does not.
+  const dear = { model: 'claude-sonnet-4-5', max_tokens: 64_000, messages }
+  const sim = { 'bursar-sim': 'delay=700; tokens=10' }
+  const under = call(world, key, '/v1/messages', dear, sim)
+  await until('a hold', async () => (await world.bursar.store.openHolds()) === 1)
+  // It waits for room, and its caller does not.
+  const ask = (signal: AbortSignal): Promise<number> =>
+    fetch(`${world.url}/v1/messages`, {
+      method: 'POST',
+      signal,
+      body: JSON.stringify(dear),
+      headers: { 'x-api-key': key, 'idempotency-key': 'again', 'bursar-sim': 'tokens=10' },
+    }).then(({ status }) => status)
+  await expect(ask(AbortSignal.timeout(200))).rejects.toThrow()
+  expect((await under).status).toBe(200)
+  expect(await ask(AbortSignal.timeout(5000))).toBe(200)
+  expect(world.simulator.requests()).toBe(2)
+  expect(await auditBooks(world)).toBe(0)
+})
+
 test('an answer that was packed all the same is unpacked, metered and passed on', async () => {
   await using world = await startWorld({ config })
   const key = await world.key()

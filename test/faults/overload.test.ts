@@ -94,6 +94,25 @@ test('bodies are held up to a bound, and their room comes back', async () => {
   expect(await auditBooks(world)).toBe(0)
 })
 
+test('bodies that strangers announce and never send shut nobody out', async () => {
+  const limits = { bodiesBytesMax: 300_000, bodiesBytesStrangersMax: 65_050 }
+  await using world = await startWorld({ config, limits })
+  const key = await world.key()
+  const { hostname, port } = new URL(world.url)
+  const sockets = Array.from({ length: 20 }, () => connect(Number(port), hostname))
+  for (const socket of sockets) {
+    socket.on('error', () => {})
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer vk_no\r\n` +
+        'content-type: application/json\r\ncontent-length: 65000\r\n\r\n{',
+    )
+  }
+  // They are all read once another who came after them is answered.
+  expect((await call(world, 'vk_wrong', path, chatBody('hi'))).status).toBe(503)
+  expect((await call(world, key, path, chatBody('x'.repeat(60_000)))).status).toBe(200)
+  for (const socket of sockets) socket.destroy()
+})
+
 test('what a turn of the loop has no time for begins later, and all of it begins', async () => {
   await using world = await startWorld({ config, limits: { turnMs: 0 } })
   const key = await world.key()

@@ -41,8 +41,8 @@ const plain: PlainDoor = {
   stalledMs: 60_000,
   takeBytes: () => true,
   giveBytes: () => {},
-  open: () => (endpoint.kind === 'endpoint' ? endpoint.endpoint : null),
-  serve: async (_endpoint, request, client) => {
+  open: () => (endpoint.kind === 'endpoint' ? { endpoint: endpoint.endpoint, caller: 'a' } : null),
+  serve: async (_opening, request, client) => {
     plainCalls += 1
     const text = echoed(request)
     // As a call does: not in the turn in which it arrived.

@@ -2,7 +2,7 @@
  * Rows B1 to B4 of the threat model: callers that take their time. The limits are those of the
  * program, shortened: what takes a minute there takes a fraction of a second here.
  */
-import { connect as connectHttp2 } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { auditBooks, call, chatBody, startWorld, until, type World } from '#test/support/bursar.ts'
@@ -133,6 +133,31 @@ test('B4: idle connections beyond the number that is served give way, calls do n
   expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(calls.map(() => 200))
   await until('there is room again', isUp)
   for (const socket of [...idle, ...spoken]) socket.destroy()
+})
+
+test('B4: answers that HTTP/2 callers have no window for give way, and end', async () => {
+  const connections = { connectionsMax: 10, givesWayMs: 100 }
+  await using world = await startWorld({ config, connections, limits: { stalledMs: 700 } })
+  const no = (): boolean => false
+  const isUp = (): Promise<boolean> => fetch(`${world.url}/healthz`).then(({ ok }) => ok, no)
+  const open = async (): Promise<ClientHttp2Session> => {
+    const session = connectHttp2(world.url, { settings: { initialWindowSize: 0 } })
+    session.on('error', () => {})
+    const stream = session.request({ ':method': 'POST', ':path': path, 'content-length': '2' })
+    stream.on('error', () => {})
+    stream.end('{}')
+    // Its head has come: its answer, that it has no key, is complete but for being taken.
+    await once(stream, 'response')
+    return session
+  }
+  const sessions = await Promise.all(Array.from({ length: 10 }, open))
+  await until('they give way', isUp)
+  const last = await open()
+  const stalled = last.request({ ':method': 'POST', ':path': path, 'content-length': '2' })
+  stalled.on('error', () => {})
+  stalled.end('{}')
+  await once(stalled, 'close')
+  for (const session of [...sessions, last]) session.destroy()
 })
 
 test.each([

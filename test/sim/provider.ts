@@ -68,6 +68,7 @@ export class BillingProvider implements Upstream {
     }
     void play()
     return {
+      isSent: true,
       pause: () => {},
       resume: () => {},
       abort: () => {
