@@ -10,6 +10,8 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
 import type { Result } from '#lib/result.ts'
 import { startSimulator } from '#simulator/server.ts'
+import { inspectPostgres } from '#store/postgres/inspect.ts'
+import { moveIn } from '#store/postgres/move-in.ts'
 import { backUp, inspect, restore } from '#store/sqlite-inspect.ts'
 import { type NamedText, readConfigFiles, readTextFile } from '#system/config-files.ts'
 import { packageRoot } from '#system/package-root.ts'
@@ -68,12 +70,6 @@ function addressOf(text: string): { host: string; port: number } {
 async function up(options: UpOptions): Promise<void> {
   const started = performance.now()
   const address = addressOf(options.listen ?? env.BURSAR_LISTEN ?? '127.0.0.1:4000')
-  if ((env.DATABASE_URL ?? '') !== '') {
-    throw new ExitError(
-      exitCodes.usage,
-      'DATABASE_URL is set, but this version keeps its ledger in SQLite only: unset it',
-    )
-  }
   const source = sourceOf(options.config)
   const loaded = loadOrExit(source)
   const simulator = loaded.simulate
@@ -83,6 +79,7 @@ async function up(options: UpOptions): Promise<void> {
   const bursar = await startBursar({
     ...address,
     dataFolder,
+    databaseUrl,
     demo: source.demo,
     adminToken: env.BURSAR_ADMIN_TOKEN,
     secretKey: env.BURSAR_SECRET_KEY,
@@ -105,7 +102,7 @@ async function up(options: UpOptions): Promise<void> {
       source,
       simulator: simulator?.url ?? null,
       notices: loaded.snapshot.notices,
-      dataFolder,
+      ledger: databaseUrl === undefined ? dataFolder : 'PostgreSQL (DATABASE_URL)',
     }),
   )
   await told
@@ -154,7 +151,7 @@ function welcome(about: {
   readonly source: Source
   readonly simulator: string | null
   readonly notices: readonly string[]
-  readonly dataFolder: string
+  readonly ledger: string
 }): string {
   const { url, source } = about
   const key = source.demo ? 'vk_demo' : '$KEY'
@@ -167,7 +164,7 @@ function welcome(about: {
     source.demo
       ? '  Key         vk_demo  (team demo, $20 a day)'
       : '  Key         npx bursar key create --agent NAME',
-    `  Config      ${source.name}     Ledger  ${about.dataFolder}`,
+    `  Config      ${source.name}     Ledger  ${about.ledger}`,
     about.simulator === null
       ? ''
       : `  Providers   none configured: the simulator answers (no network, no cost)\n` +
@@ -220,11 +217,28 @@ function adminToken(): string | null {
 const ledgerIn = (data: string | undefined): string =>
   join(data ?? env.BURSAR_DATA ?? './data', 'bursar.db')
 
+/** The ledger is in PostgreSQL, and no folder was named instead. */
+const databaseUrl = env.DATABASE_URL === '' ? undefined : env.DATABASE_URL
+
+function notInPostgres(data: string | undefined): void {
+  if (databaseUrl === undefined || data !== undefined) return
+  const hint = 'with pg_dump and pg_restore (docs/deploy.md); or name a folder with --data'
+  throw new ExitError(exitCodes.usage, `the ledger is in PostgreSQL: back it up ${hint}`)
+}
+
 const house: House = {
   ledger: {
-    inspect: (data) => inspect(ledgerIn(data)),
-    backUp: (data, to) => backUp(ledgerIn(data), to),
-    restore: (from, data) => {
+    inspect: async (data) =>
+      databaseUrl !== undefined && data === undefined
+        ? inspectPostgres(databaseUrl)
+        : inspect(ledgerIn(data)),
+    backUp: async (data, to) => {
+      notInPostgres(data)
+      return backUp(ledgerIn(data), to)
+    },
+    migrate: moveIn,
+    restore: async (from, data) => {
+      notInPostgres(data)
       mkdirSync(dirname(ledgerIn(data)), { recursive: true, mode: 0o700 })
       return restore(from, ledgerIn(data))
     },

@@ -1,12 +1,11 @@
 /** Builds the adapters and hands them down: the only file that knows which is which. */
-import { createHash, hash, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { controlApp } from '#control/app.ts'
 import type { ControlDeps } from '#control/deps.ts'
-import type { VirtualKey } from '#core/key.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, instant } from '#core/time.ts'
@@ -19,24 +18,26 @@ import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
 import { expireHolds } from '#jobs/holds.ts'
-import { makeId } from '#lib/id.ts'
 import { webhookNotifier } from '#notify/webhook.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
 import type { Notifier } from '#ports/notifier.ts'
 import type { Observe } from '#ports/observer.ts'
-import type { Store } from '#ports/store.ts'
-import { inspector } from '#store/inspector.ts'
-import { SqliteStore } from '#store/sqlite.ts'
+import type { News, Store } from '#ports/store.ts'
+import { openStore } from '#store/open.ts'
 import { systemChance } from '#system/chance.ts'
 import { systemClock } from '#system/clock.ts'
-import { hashKey, isWellFormed, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
+import { type EndingFile, endingFile } from '#system/ending-journal.ts'
+import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
 import { UndiciUpstream } from '#upstream/undici.ts'
+import { type KeyRing, keyRing } from './key-ring.ts'
 
 export interface BursarOptions {
   readonly host: string
   readonly port: number
   readonly dataFolder: string
+  /** `postgres://...`: the ledger is there, and any number of replicas; unset: in the folder. */
+  readonly databaseUrl: string | undefined
   /** Loads the config; called again on reload. Throws with what is wrong. */
   readonly load: () => Snapshot
   /** True with the built-in demo config: then, and only then, `vk_demo` opens the door. */
@@ -58,26 +59,36 @@ export interface Bursar {
   stop(reason: string): Promise<void>
 }
 
-const demoSecret = 'vk_demo'
-
-export async function startBursar(options: BursarOptions): Promise<Bursar> {
+/** What stands before the door opens: the ledger taken over, the config and the keys known. */
+async function layGround(options: BursarOptions) {
   mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 })
-  const pepper = pepperOf(options.dataFolder, systemChance, options.secretKey)
   const adminToken = adminTokenOf(options)
-  const path = join(options.dataFolder, 'bursar.db')
-  const store = new SqliteStore({ path })
+  const { store, inspect } = await openStore(options.dataFolder, options.databaseUrl)
+  const pepper = await pepperFor(store, options)
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(logObserver(options.logLevel), metrics.observe)
-  const config = { snapshot: options.load() }
-  await takeOver(store, config.snapshot, observe)
+  const config: Config = { snapshot: options.load() }
+  const endings = endingFile(join(options.dataFolder, 'endings.jsonl'))
+  await takeOver(store, config.snapshot, observe, endings)
+  // Listened for before they are read: what changes meanwhile is not missed.
+  const ring = Promise.withResolvers<KeyRing>()
+  const reloading = { options, config, store, observe }
+  await store.watch((news) => void ring.promise.then((keys) => hear(news, reloading, keys)))
   const keys = await keyRing(store, pepper, options.demo)
+  ring.resolve(keys)
+  return { ...reloading, adminToken, pepper, endings, keys, metrics: metrics.text, inspect }
+}
 
+export async function startBursar(options: BursarOptions): Promise<Bursar> {
+  const ground = await layGround(options)
+  const { adminToken, config, endings, keys, observe, store } = ground
   const deps: GatewayDeps = {
     clock: systemClock,
     chance: systemChance,
     observe,
     upstream: new UndiciUpstream(),
     store,
+    endings,
     balances: store,
     snapshot: () => config.snapshot,
     findKey: keys.find,
@@ -86,9 +97,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const desk = newDesk(deps)
   const isBusy = (): boolean => desk.books.backlog >= deps.limits.backlogMax
   const traffic: Traffic = { intake: new Intake(deps.limits, isBusy), stopping: false }
-  const read = { metrics: metrics.text, inspect: inspector(path) }
-  const parts = { config, store, observe, pepper, adminToken, keys, traffic, ...read }
-  const handle = doorman(desk, traffic, controlDeps(parts))
+  const handle = doorman(desk, traffic, controlDeps({ ...ground, traffic }))
   const jobs = startJobs(config, store, observe)
   const { host, port, connections = {} } = options
   const listener = await listen({
@@ -105,7 +114,11 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     url,
     adminToken,
     store,
-    reload: () => reload(options, config, store, observe),
+    reload: async () => {
+      const problem = await reload(ground)
+      if (problem === null) await store.announceConfig()
+      return problem
+    },
     stop: async (reason) => {
       observe({ kind: 'stopping', reason, callsInFlight: traffic.intake.underWay })
       traffic.stopping = true
@@ -114,6 +127,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
       await jobs.stop()
       await deps.upstream.close()
       await store.close()
+      endings.close()
     },
   }
 }
@@ -145,23 +159,36 @@ interface Config {
 }
 
 /** New budgets are counted from the ledger; what a dead process left open is presumed spent. */
-async function takeOver(store: Store, snapshot: Snapshot, observe: Observe): Promise<void> {
+async function takeOver(
+  store: Store,
+  snapshot: Snapshot,
+  observe: Observe,
+  endings: EndingFile,
+): Promise<void> {
   const rules = (): ReturnType<typeof rulesOf> => rulesOf(snapshot)
+  // What is known comes before what is presumed.
+  for (const ending of endings.left) {
+    await store.run(ending, systemClock.now(), rules())
+    endings.forget(ending.hold)
+  }
   const always = instant(Number.MAX_SAFE_INTEGER)
-  await expireHolds({ clock: systemClock, observe, store, rules }, always)
+  const before = store.shared ? systemClock.now() : always
+  await expireHolds({ clock: systemClock, observe, store, rules }, before)
   await store.adopt(snapshot.budgets, systemClock.now())
   const { version, notices } = snapshot
   observe({ kind: 'config_loaded', version, notices })
 }
 
-async function reload(
-  { load }: BursarOptions,
-  config: Config,
-  store: Store,
-  observe: Observe,
-): Promise<string | null> {
+interface Reloading {
+  readonly options: BursarOptions
+  readonly config: Config
+  readonly store: Store
+  readonly observe: Observe
+}
+
+async function reload({ options, config, store, observe }: Reloading): Promise<string | null> {
   try {
-    const snapshot = load()
+    const snapshot = options.load()
     await store.adopt(snapshot.budgets, systemClock.now())
     config.snapshot = snapshot
     observe({ kind: 'config_loaded', version: snapshot.version, notices: snapshot.notices })
@@ -173,6 +200,20 @@ async function reload(
   }
 }
 
+/** What another replica changed holds here too. */
+function hear(news: News, reloading: Reloading, keys: KeyRing): void {
+  if (news.kind === 'key') keys.put(news.key)
+  else void reload(reloading)
+}
+
+/** All replicas must know a key by the same HMAC, so what is shared has the pepper too. */
+async function pepperFor(store: Store, options: BursarOptions): Promise<string> {
+  const { dataFolder, secretKey } = options
+  if (secretKey !== undefined && secretKey !== '') return secretKey
+  const shared = await store.installationSecret(() => systemChance.token(43))
+  return shared ?? pepperOf(dataFolder, systemChance, undefined)
+}
+
 function adminTokenOf({ adminToken, dataFolder }: BursarOptions): string {
   const path = join(dataFolder, 'admin-token')
   if (adminToken === undefined || adminToken === '') {
@@ -181,77 +222,6 @@ function adminTokenOf({ adminToken, dataFolder }: BursarOptions): string {
   // The CLI on this machine reads it from here, whoever chose it.
   writeFileSync(path, `${adminToken}\n`, { mode: 0o600 })
   return adminToken
-}
-
-const keysInUseMax = 100_000
-
-interface KeyRing {
-  readonly find: (secret: string) => VirtualKey | null
-  readonly put: (key: VirtualKey) => void
-}
-
-/** Keys by hash, in memory: looking one up is one HMAC, the same for a right and a wrong one. */
-async function keyRing(store: Store, pepper: string, demo: boolean): Promise<KeyRing> {
-  if (demo) await putDemoKey(store, hashKey(pepper, demoSecret))
-  const all = await store.keys()
-  const byHash = new Map(all.map((key) => [key.hash, key]))
-  const hashOf = new Map(all.map((key) => [key.id, key.hash]))
-  // Keys in use are found by a digest ten times cheaper than the HMAC; the secret is not kept.
-  const inUse = new Map<string, VirtualKey>()
-  return {
-    find: (secret) => {
-      const digest = hash('sha256', secret)
-      const known = inUse.get(digest)
-      if (known !== undefined) return known
-      const allowed = isWellFormed(secret) || (demo && secret === demoSecret)
-      const found = byHash.get(hashKey(pepper, secret.slice(0, 256)))
-      if (!allowed || found === undefined) return null
-      if (inUse.size >= keysInUseMax) inUse.clear()
-      inUse.set(digest, found)
-      return found
-    },
-    put: (key) => {
-      // A rotated key has another hash: its old secret opens nothing from now on.
-      byHash.delete(hashOf.get(key.id) ?? '')
-      byHash.set(key.hash, key)
-      hashOf.set(key.id, key.hash)
-      inUse.clear()
-    },
-  }
-}
-
-async function putDemoKey(store: Store, hash: string): Promise<void> {
-  const id = makeId('key', 'demo')
-  if ((await store.key(id))?.hash === hash) return
-  const now = systemClock.now()
-  const key: VirtualKey = {
-    id,
-    name: 'demo',
-    hash,
-    prefix: demoSecret,
-    team: 'demo',
-    agent: null,
-    environment: 'dev',
-    tenant: null,
-    user: null,
-    createdAt: now,
-    createdBy: 'bursar',
-    expiresAt: null,
-    revokedAt: null,
-  }
-  await store.change(
-    { kind: 'put_key', key },
-    {
-      id: makeId('aud', systemChance.token(22)),
-      at: now,
-      actor: 'bursar',
-      action: 'key.created',
-      subject: id,
-      reason: 'demo',
-      before: null,
-      after: null,
-    },
-  )
 }
 
 function controlDeps(parts: {

@@ -6,9 +6,17 @@ import { type Output, printJson } from './output.ts'
 
 /** The ledger in the data folder, as `main` reaches it. */
 export interface LedgerFiles {
-  inspect(data: string | undefined): Inspection
+  inspect(data: string | undefined): Promise<Inspection>
   backUp(data: string | undefined, to: string): Promise<string>
   restore(from: string, data: string | undefined): Promise<Inspection>
+  /** Tells of its progress as it goes. */
+  migrate(from: string, to: string, progress: (step: Step) => void): Promise<Inspection>
+}
+
+interface Step {
+  readonly table: string
+  readonly done: number
+  readonly of: number
 }
 
 interface Options {
@@ -25,8 +33,8 @@ export function addLedgerCommands(program: Command, output: Output, files: Ledge
     .option('--ledger', 'the ledger (all there is to examine today)')
     .option(...dataFlag)
     .option('--json')
-    .action(({ data, json }: Options) => {
-      const found = files.inspect(data)
+    .action(async ({ data, json }: Options) => {
+      const found = await files.inspect(data)
       if (json) printJson(output, showInspection(found))
       else if (found.findings.length === 0) output.out(`${sizeOf(found)}: sound\n`)
       else output.err(`${found.findings.map(lineOf).join('\n')}\n`)
@@ -53,6 +61,24 @@ export function addLedgerCommands(program: Command, output: Output, files: Ledge
         `${sizeOf(found)}: restored. What was spent after this backup is not in it: ` +
           'compare with the providers’ bills before you start. Keys open with the same ' +
           'secret-key only: copy that file into the folder, or set BURSAR_SECRET_KEY.\n',
+      )
+    })
+  addMigrate(program, output, files)
+}
+
+function addMigrate(program: Command, output: Output, files: LedgerFiles): void {
+  program
+    .command('migrate')
+    .description('copy a stopped ledger from its folder into PostgreSQL; may be run again')
+    .requiredOption('--from <folder>', 'the data folder, with no Bursar running on it')
+    .requiredOption('--to <url>', 'postgres://user:password@host:port/database')
+    .action(async ({ from, to }: { readonly from: string; readonly to: string }) => {
+      const found = await files.migrate(from, to, ({ table, done, of }) => {
+        output.err(`${table}: ${done} of ${of}\n`)
+      })
+      output.out(
+        `${sizeOf(found)}: moved, and the same when counted again. ` +
+          'Start every replica with DATABASE_URL set to it; the folder is not used any more.\n',
       )
     })
 }

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
+import { addReportCommands } from './report.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface UpOptions {
@@ -77,6 +78,7 @@ function commands(house: House): Command {
   addBudgetCommands(program, house)
   addOverrideCommands(program, house)
   addCallCommands(program, house)
+  addReportCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   return program
 }

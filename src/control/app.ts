@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
+import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...overrideRoutes,
   ...callRoutes,
   ...alertRoutes,
+  ...reportRoutes,
   ...aboutRoutes,
 ]
 

@@ -75,6 +75,14 @@ export function backfill(
   }
 }
 
+/** The accounts that `backfill` may count into, each once. */
+export function countedIn(rule: BudgetRule, holds: readonly Hold[]): readonly AccountRef[] {
+  const refs = holds
+    .filter((hold) => hold.state !== 'voided' && matches(rule.selector, hold.attribution))
+    .map((hold) => refOf(rule, hold))
+  return [...new Map(refs.map((ref) => [ref.value, ref])).values()]
+}
+
 function refOf(rule: BudgetRule, hold: Hold): AccountRef {
   const value = rule.per === null ? null : (hold.attribution[rule.per] ?? noValue)
   return { rule, value }

@@ -99,6 +99,9 @@ export type Command =
   | { readonly kind: 'expire'; readonly hold: HoldId }
   | AdjustCommand
 
+/** Whatever ends or corrects a hold. */
+export type Ending = Exclude<Command, HoldCommand>
+
 /** One immutable fact: what one event changed, on every account it touched. */
 export interface LedgerEntry {
   readonly kind: Command['kind'] | 'open'

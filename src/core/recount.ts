@@ -48,21 +48,23 @@ export interface Recount {
   readonly counted: Set<AccountKey>
   /** What each stored account counts. */
   readonly units: Map<AccountKey, LimitUnit>
+  /** Whether every number up to the last is an entry's. */
+  readonly gapless: boolean
   seq: number
 }
 
 type Numbered = LedgerEntry & { readonly seq: number }
 
-export function newRecount(): Recount {
+export function newRecount({ gapless }: Pick<Recount, 'gapless'>): Recount {
   const entries = { sums: new Map(), open: new Map(), ended: new Set<string>(), seq: 0 }
-  return { ...entries, counted: new Set(), units: new Map() }
+  return { ...entries, counted: new Set(), units: new Map(), gapless }
 }
 
 /** Takes the next entry in the order of writing; what is wrong with it, or null. */
 export function addEntry(recount: Recount, { seq, kind, hold, lines }: Numbered): Finding | null {
   const expected = recount.seq + 1
   recount.seq = seq
-  if (seq !== expected) {
+  if (recount.gapless && seq !== expected) {
     return finding(expected, 'ledger', `entry ${expected} is missing: entry ${seq} follows`)
   }
   const misplaced = hold === null ? null : place(recount, kind, hold, seq)
@@ -142,6 +144,12 @@ export function checkHold(
   return other === undefined
     ? null
     : wrong(`its entries name ${other}, which it is not stored with`)
+}
+
+/** The sum of all reports against that of what was charged. */
+export function checkSpend(told: bigint, charged: bigint): Finding | null {
+  if (told === charged) return null
+  return finding(null, 'spend', `reports add up to ${told}, what was charged to ${charged}`)
 }
 
 /** Entries of a hold that is not there. */

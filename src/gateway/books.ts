@@ -3,14 +3,12 @@
  * ending. What could not be settled is tried again until it is durable; the hold stays meanwhile,
  * so money in doubt is money held.
  */
-import type { Command, HoldCommand, Rules } from '#core/journal.ts'
+import type { Ending, HoldCommand, Rules } from '#core/journal.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import type { HoldId } from '#lib/id.ts'
 import { type Outcome, StoreUnavailable } from '#ports/store.ts'
 import type { GatewayDeps } from './deps.ts'
-
-export type Ending = Exclude<Command, HoldCommand>
 
 const retryMsMax = 5000
 /** While the ledger is failing, one call in this many milliseconds is let through to find out. */
@@ -101,17 +99,20 @@ export class Books {
   /** Resolves when the ending is durable, however long that takes. */
   async end(command: Ending, snapshot: Snapshot): Promise<Outcome> {
     this.#unsettled += 1
+    let kept = false
     try {
       for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, retryMsMax)) {
         try {
           const now = this.#deps.clock.now()
           const outcome = await this.#deps.store.run(command, now, rulesOf(snapshot))
           this.#recover()
+          if (kept) this.#deps.endings.forget(command.hold)
           for (const listener of [...this.#listeners]) listener()
           return outcome
         } catch (error) {
           if (!(error instanceof StoreUnavailable)) throw error
           this.#fail(error.message)
+          kept ||= this.#keep(command)
           await this.#deps.clock.sleep(waitMs)
         }
       }
@@ -140,6 +141,18 @@ export class Books {
     run.then(undo, undo).catch((error: unknown) => {
       this.#deps.observe({ kind: 'unexpected', where: 'abandoned hold', reason: String(error) })
     })
+  }
+
+  /** Should this process end before the ledger is back, the next one knows. */
+  #keep(ending: Ending): boolean {
+    try {
+      this.#deps.endings.keep(ending)
+      return true
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#deps.observe({ kind: 'unexpected', where: 'the journal of endings', reason })
+      return false
+    }
   }
 
   #fail(reason: string): void {

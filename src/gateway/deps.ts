@@ -3,6 +3,7 @@ import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
+import type { EndingJournal } from '#ports/ending-journal.ts'
 import type { Observe } from '#ports/observer.ts'
 import type { ControlStore, LedgerStore } from '#ports/store.ts'
 import type { Timeouts, Upstream } from '#ports/upstream.ts'
@@ -14,6 +15,7 @@ export interface GatewayDeps {
   readonly observe: Observe
   readonly upstream: Upstream
   readonly store: Pick<LedgerStore, 'run'>
+  readonly endings: EndingJournal
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
   /** The config in force. A call asks once and keeps the answer. */
   readonly snapshot: () => Snapshot

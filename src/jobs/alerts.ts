@@ -22,6 +22,8 @@ export interface AlertDeps {
 
 const batch = 100
 const attemptsMax = 40
+/** The longest that sending a batch may take: then another process may try. */
+const sendMs = 5 * 60_000
 const waitMsMin = 5000
 const waitMsMax = 30 * 60_000
 
@@ -33,7 +35,7 @@ export async function deliverAlerts(deps: AlertDeps): Promise<number> {
   }
   const now = deps.clock.now()
   let delivered = 0
-  for (const due of await deps.store.due(now, batch)) {
+  for (const due of await deps.store.takeDue(now, batch, after(now, sendMs))) {
     const { of: alert, ...notification } = due
     const sent = await trySend(deps, alert, notification, now)
     if (sent.state === 'delivered') delivered += 1

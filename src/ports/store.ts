@@ -10,6 +10,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Result, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 
@@ -44,6 +45,8 @@ export interface LedgerStore {
   /** Pending holds whose time has passed, oldest first. */
   overdue(now: Instant, limit: number): Promise<readonly Hold[]>
   openHolds(): Promise<number>
+  /** From the roll-ups, dearest first. */
+  spend(query: SpendQuery): Promise<readonly SpendRow[]>
 }
 
 /** A change a person asked for, written together with its audit row. */
@@ -69,13 +72,31 @@ export interface AlertStore {
   /** Alerts that have no notification rows yet, oldest first. */
   unrouted(limit: number): Promise<readonly Alert[]>
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void>
-  /** Notifications due at `now`, oldest first, with their alerts. */
-  due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]>
+  /**
+   * Takes notifications that are due at `now`, oldest first, with their alerts. Nobody else gets
+   * them before `until`: by then they are saved as delivered, or their sender is gone.
+   */
+  takeDue(
+    now: Instant,
+    limit: number,
+    until: Instant,
+  ): Promise<readonly (Notification & { of: Alert })[]>
   saveNotification(notification: Notification): Promise<void>
   notifications(limit: number): Promise<readonly Notification[]>
 }
 
+/** What another process changed. */
+export type News = { readonly kind: 'key'; readonly key: VirtualKey } | { readonly kind: 'config' }
+
 export interface Store extends LedgerStore, ControlStore, AlertStore {
-  readonly kind: 'memory' | 'sqlite'
+  readonly kind: 'memory' | 'sqlite' | 'postgres'
+  /** Other processes may be at work on it: what is open is not an orphan before its time. */
+  readonly shared: boolean
+  /** Tells what other processes change from now on, within a second, at the latest in five. */
+  watch(tell: (news: News) => void): Promise<void>
+  /** Has all processes read their config again. */
+  announceConfig(): Promise<void>
+  /** A secret of the whole installation; made where there is none. Null: kept elsewhere. */
+  installationSecret(make: () => string): Promise<string | null>
   close(): Promise<void>
 }

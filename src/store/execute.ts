@@ -9,6 +9,7 @@ import { type BudgetRule, periodOf } from '#core/budget.ts'
 import { accountsOf, type Command, type Hold, type LedgerEntry, type Rules } from '#core/journal.ts'
 import { apply } from '#core/ledger.ts'
 import type { Override } from '#core/override.ts'
+import { type SpendChange, spendChange } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { BudgetId, HoldId } from '#lib/id.ts'
 import type { Outcome } from '#ports/store.ts'
@@ -26,6 +27,8 @@ export interface Rows {
   addHold(hold: Hold): void
   updateHold(hold: Hold): void
   addEntry(entry: LedgerEntry): void
+  /** Added to the sums of its hour and scope. */
+  addSpend(change: SpendChange): void
   addAlert(alert: Alert): void
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
   /** In the order in which they were made. */
@@ -51,6 +54,8 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   if (applied.hold !== null && applied.hold !== hold) {
     if (hold === null) rows.addHold(applied.hold)
     else rows.updateHold(applied.hold)
+    const change = spendChange(hold, applied.hold)
+    if (change !== null) rows.addSpend(change)
   }
   if (applied.entry !== null) rows.addEntry(applied.entry)
   for (const alert of applied.alerts) rows.addAlert(alert)

@@ -5,16 +5,25 @@
  */
 import { StoreUnavailable } from '#ports/store.ts'
 
-export interface Transaction {
-  /** `again`: what follows came to nothing once. */
-  begin(again: boolean): void
+/** Nothing can be committed now, whatever it is: who waits is told, and not tried one by one. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable'
+}
+
+/** `Need`: what a job names of the rows it will read, for a store that must fetch them first. */
+export interface Transaction<Need> {
+  /**
+   * Calls back once the jobs may run; `again`: what follows came to nothing once, or nobody knows.
+   */
+  begin(needs: readonly Need[], again: boolean, ready: (failure: Error | null) => void): void
   /** Calls back once what was done since `begin` is durable, or will never be. */
   commit(done: (failure: Error | null) => void): void
   /** Never throws: the connection may be what is broken. */
   rollback(): void
 }
 
-interface Job {
+interface Job<Need> {
+  readonly need: Need
   readonly alone: boolean
   readonly work: () => unknown
   readonly resolve: (value: unknown) => void
@@ -25,15 +34,15 @@ interface Job {
 const jobsPerCommit = 128
 const queueMax = 20_000
 
-export class GroupCommit {
-  readonly #transaction: Transaction
+export class GroupCommit<Need> {
+  readonly #transaction: Transaction<Need>
   readonly #onCommit: (jobs: number) => void
-  #queue: Job[] = []
+  #queue: Job<Need>[] = []
   #scheduled = false
   #committing = false
   readonly #idle = new Set<() => void>()
 
-  constructor(transaction: Transaction, onCommit: (jobs: number) => void = () => {}) {
+  constructor(transaction: Transaction<Need>, onCommit: (jobs: number) => void = () => {}) {
     this.#transaction = transaction
     this.#onCommit = onCommit
   }
@@ -42,12 +51,12 @@ export class GroupCommit {
    * Runs `work` inside the next transaction, or `alone` in one of its own; resolves with its value
    * once that is durable.
    */
-  add<Value>(work: () => Value, alone = false): Promise<Value> {
+  add<Value>(need: Need, work: () => Value, alone = false): Promise<Value> {
     if (this.#queue.length >= queueMax) {
       return Promise.reject(new StoreUnavailable('too many writes are waiting'))
     }
     return new Promise<Value>((resolve, reject) => {
-      this.#queue.push({ alone, work, resolve: resolve as (value: unknown) => void, reject })
+      this.#queue.push({ need, alone, work, resolve: resolve as (value: unknown) => void, reject })
       this.#schedule()
     })
   }
@@ -77,19 +86,20 @@ export class GroupCommit {
     })
   }
 
-  #take(): readonly Job[] {
+  #take(): readonly Job<Need>[] {
     const first = this.#queue.findIndex(({ alone }) => alone)
     const together = first === -1 ? jobsPerCommit : Math.min(jobsPerCommit, Math.max(1, first))
     return this.#queue.splice(0, together)
   }
 
   /** Again, each alone: one may be what broke the transaction, and takes no neighbour with it. */
-  #oneByOne(jobs: readonly Job[], at: number): void {
+  #oneByOne(jobs: readonly Job<Need>[], at: number): void {
     const job = jobs[at]
     if (job === undefined) return this.#done()
     this.#attempt([job], true, (failure) => {
-      if (failure !== null) reject([job], failure)
-      this.#oneByOne(jobs, at + 1)
+      const hopeless = failure?.cause instanceof Unreachable
+      if (failure !== null) reject(hopeless ? jobs.slice(at) : [job], failure)
+      this.#oneByOne(jobs, hopeless ? jobs.length : at + 1)
     })
   }
 
@@ -102,7 +112,7 @@ export class GroupCommit {
 
   /** Commits all of them or none, then tells them; `then` hears the failure, if there was one. */
   #attempt(
-    jobs: readonly Job[],
+    jobs: readonly Job<Need>[],
     again: boolean,
     then: (failure: StoreUnavailable | null) => void,
   ): void {
@@ -112,21 +122,27 @@ export class GroupCommit {
       const reason = error instanceof Error ? error.message : String(error)
       then(new StoreUnavailable(reason, { cause: error }))
     }
-    try {
-      this.#transaction.begin(again)
-      for (const { work } of jobs) values.push(work())
-    } catch (error) {
-      return failed(error)
+    const run = (): void => {
+      try {
+        for (const { work } of jobs) values.push(work())
+      } catch (error) {
+        return failed(error)
+      }
+      this.#transaction.commit((failure) => {
+        if (failure !== null) return failed(failure)
+        this.#onCommit(jobs.length)
+        for (const [i, { resolve }] of jobs.entries()) resolve(values[i])
+        then(null)
+      })
     }
-    this.#transaction.commit((failure) => {
-      if (failure !== null) return failed(failure)
-      this.#onCommit(jobs.length)
-      for (const [i, { resolve }] of jobs.entries()) resolve(values[i])
-      then(null)
+    const needs = jobs.map(({ need }) => need)
+    this.#transaction.begin(needs, again, (failure) => {
+      if (failure === null) run()
+      else failed(failure)
     })
   }
 }
 
-function reject(jobs: readonly Job[], failure: StoreUnavailable): void {
+function reject(jobs: readonly Job<unknown>[], failure: StoreUnavailable): void {
   for (const job of jobs) job.reject(failure)
 }

@@ -6,6 +6,13 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import {
+  groupSpend,
+  noteSpend,
+  type SpendChanges,
+  type SpendQuery,
+  type SpendRow,
+} from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import type { Change, Outcome, Store } from '#ports/store.ts'
@@ -13,9 +20,11 @@ import { adoptRules, execute, type Rows } from './execute.ts'
 
 export class MemoryStore implements Store {
   readonly kind = 'memory'
+  readonly shared = false
   readonly #accounts = new Map<AccountKey, Account>()
   readonly #holds = new Map<HoldId, Hold>()
   readonly #entries: LedgerEntry[] = []
+  readonly #spend: SpendChanges = new Map()
   readonly #alerts = new Map<AlertId, Alert>()
   readonly #notifications = new Map<string, Notification>()
   readonly #routed = new Set<AlertId>()
@@ -32,6 +41,7 @@ export class MemoryStore implements Store {
     addHold: (hold) => void this.#holds.set(hold.id, hold),
     updateHold: (hold) => void this.#holds.set(hold.id, hold),
     addEntry: (entry) => void this.#entries.push(entry),
+    addSpend: (change) => noteSpend(this.#spend, change),
     addAlert: (alert) => {
       if (!this.#alerts.has(alert.id)) this.#alerts.set(alert.id, alert)
     },
@@ -92,6 +102,10 @@ export class MemoryStore implements Store {
     return [...this.#holds.values()].filter(({ state }) => state === 'pending').length
   }
 
+  async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
+    return groupSpend(this.#spend.values(), query)
+  }
+
   async change(change: Change, audit: AuditRow): Promise<void> {
     if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
@@ -132,27 +146,46 @@ export class MemoryStore implements Store {
 
   async route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
     this.#routed.add(alert)
-    for (const one of notifications) await this.saveNotification(one)
+    for (const one of notifications) {
+      if (!this.#notifications.has(deliveryOf(one))) await this.saveNotification(one)
+    }
   }
 
-  async due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]> {
-    return [...this.#notifications.values()]
+  async takeDue(
+    now: Instant,
+    limit: number,
+    until: Instant,
+  ): Promise<readonly (Notification & { of: Alert })[]> {
+    const due = [...this.#notifications.values()]
       .filter(({ state, nextAt }) => state === 'waiting' && nextAt <= now)
       .sort((a, b) => a.nextAt - b.nextAt)
       .slice(0, limit)
-      .flatMap((one) => {
-        const of = this.#alerts.get(one.alert)
-        return of === undefined ? [] : [{ ...one, of }]
-      })
+      .map((one) => ({ ...one, nextAt: until }))
+    for (const one of due) await this.saveNotification(one)
+    return due.flatMap((one) => {
+      const of = this.#alerts.get(one.alert)
+      return of === undefined ? [] : [{ ...one, of }]
+    })
   }
 
   async saveNotification(notification: Notification): Promise<void> {
-    this.#notifications.set(`${notification.alert}|${notification.channel}`, notification)
+    this.#notifications.set(deliveryOf(notification), notification)
   }
 
   async notifications(limit: number): Promise<readonly Notification[]> {
     return [...this.#notifications.values()].slice(-limit).reverse()
   }
 
+  /** Nobody else can reach it. */
+  async watch(): Promise<void> {}
+
+  async announceConfig(): Promise<void> {}
+
+  async installationSecret(): Promise<null> {
+    return null
+  }
+
   async close(): Promise<void> {}
 }
+
+const deliveryOf = ({ alert, channel }: Notification): string => `${alert}|${channel}`

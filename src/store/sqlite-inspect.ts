@@ -20,6 +20,7 @@ import {
   addEntry,
   checkAccount,
   checkHold,
+  checkSpend,
   type Finding,
   type Inspection,
   missingHold,
@@ -36,6 +37,7 @@ import {
   type HoldRow,
   type Numbers,
 } from './codec.ts'
+import { spendSums } from './spend-sql.ts'
 
 const findingsMax = 20
 
@@ -120,7 +122,7 @@ function recounted(db: DatabaseSync): Inspection {
     keyOf: (no) => keys.get(no) ?? (`account ${no}, which is not there` as AccountKey),
     numberOf: () => 0n,
   }
-  const count = newRecount()
+  const count = newRecount({ gapless: true })
   const findings: Finding[] = []
   const note = (found: Finding | null): void => {
     if (found !== null && findings.length < findingsMax) findings.push(found)
@@ -137,8 +139,18 @@ function recounted(db: DatabaseSync): Inspection {
     if (hold?.state === 'pending') tally.openHolds += 1
     note(foundIn(count, hold, entries))
   }
+  note(spendTold(db))
   findings.sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity))
   return { entries: count.seq, accounts: keys.size, ...tally, findings }
+}
+
+/** A backup of an older version has no sums to compare. */
+function spendTold(db: DatabaseSync): Finding | null {
+  const [known] = rows(db, `select 1 from sqlite_schema where name = 'spend'`)
+  if (known === undefined) return null
+  const [sums] = rows(db, spendSums(''))
+  const { told, charged } = sums as { told: bigint; charged: bigint }
+  return checkSpend(told, charged)
 }
 
 type Entry = LedgerEntry & { readonly seq: number }

@@ -7,20 +7,26 @@ import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import type { Hold, LedgerEntry } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
+import {
+  inOrder,
+  noteSpend,
+  type SpendChange,
+  type SpendChanges,
+  spendDimensions,
+} from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
 import type { BudgetId, HoldId } from '#lib/id.ts'
+import { fromJson, toJson } from '#lib/json.ts'
 import {
   accountFromRow,
   type AccountRow,
-  fromJson,
   holdFromRow,
   type HoldRow,
   type Numbers,
   textFromEntryLines,
   textFromLines,
   textFromRecent,
-  toJson,
 } from './codec.ts'
 import type { Rows } from './execute.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
@@ -48,6 +54,7 @@ export class SqliteRows implements Rows, Numbers {
   #again = false
   // Of the open batch: written accounts (many calls share one) and changed holds.
   #batch: Batch = []
+  readonly #spend: SpendChanges = new Map()
   readonly #changed = new Set<Kept>()
   readonly #touched = new Map<HoldId, Hold>()
 
@@ -74,6 +81,7 @@ export class SqliteRows implements Rows, Numbers {
       this.#keys.clear()
     }
     this.#touched.clear()
+    this.#spend.clear()
     this.#batch = []
   }
 
@@ -98,6 +106,11 @@ export class SqliteRows implements Rows, Numbers {
       )
     }
     this.#changed.clear()
+    for (const { hour, scope, calls, tokens, cost, presumed } of inOrder(this.#spend)) {
+      const values = spendDimensions.map((dimension) => scope[dimension] ?? '')
+      this.write('addSpend', hour, ...values, calls, tokens, cost, presumed)
+    }
+    this.#spend.clear()
     return this.#batch
   }
 
@@ -202,6 +215,10 @@ export class SqliteRows implements Rows, Numbers {
   addEntry({ kind, hold, at, lines, overage, reason, author }: LedgerEntry): void {
     const text = textFromEntryLines(lines, this)
     this.write('addEntry', kind, hold, at, text, overage, reason, author)
+  }
+
+  addSpend(change: SpendChange): void {
+    noteSpend(this.#spend, change)
   }
 
   addAlert(alert: Alert): void {

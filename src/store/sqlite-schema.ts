@@ -53,6 +53,20 @@ const migrations: readonly string[] = [
      begin select raise(abort, 'audit rows are immutable'); end;
    create trigger audit_stays before delete on audit
      begin select raise(abort, 'audit rows are immutable'); end;`,
+  `create table spend (
+     hour integer not null, business_unit text not null, team text not null, agent text not null,
+     environment text not null, provider text not null, model text not null,
+     calls integer not null, tokens integer not null, cost integer not null,
+     presumed integer not null,
+     primary key (hour, business_unit, team, agent, environment, provider, model))
+   strict;
+   insert into spend
+     select made_at - made_at % 3600000, coalesce(attribution ->> 'business_unit', ''),
+       coalesce(attribution ->> 'team', ''), coalesce(attribution ->> 'agent', ''),
+       coalesce(attribution ->> 'environment', ''), coalesce(attribution ->> 'provider', ''),
+       coalesce(attribution ->> 'model', ''), count(*), sum(tokens), sum(cost),
+       sum(iif(basis = 'presumed', cost, 0))
+     from hold where state in ('settled', 'expired') group by 1, 2, 3, 4, 5, 6, 7;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

@@ -21,8 +21,16 @@ const statements = {
     'facts = ? where id = ?',
   addEntry:
     'insert into entry (kind, hold, at, lines, overage, reason, author) values (?, ?, ?, ?, ?, ?, ?)',
+  addSpend:
+    'insert into spend (hour, business_unit, team, agent, environment, provider, model, calls, ' +
+    'tokens, cost, presumed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set ' +
+    'calls = calls + excluded.calls, tokens = tokens + excluded.tokens, ' +
+    'cost = cost + excluded.cost, presumed = presumed + excluded.presumed',
   addAlert: 'insert or ignore into alert (id, at, json) values (?, ?, ?)',
   alertRouted: 'update alert set routed = 1 where id = ?',
+  addNotification:
+    'insert or ignore into notification (alert, channel, state, attempts, next_at, last_error) ' +
+    'values (?, ?, ?, ?, ?, ?)',
   putNotification:
     'insert or replace into notification (alert, channel, state, attempts, next_at, last_error) ' +
     'values (?, ?, ?, ?, ?, ?)',

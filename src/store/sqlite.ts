@@ -7,9 +7,11 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
+import { fromJson, toJson } from '#lib/json.ts'
 import { type Change, type Outcome, type Store, StoreUnavailable } from '#ports/store.ts'
 import { type BatchWriter, writerOnTheSpot, WriterThread } from './batch-writer.ts'
 import {
@@ -17,14 +19,13 @@ import {
   type AccountRow,
   entryFromRow,
   type EntryRow,
-  fromJson,
   holdFromRow,
   type HoldRow,
-  toJson,
 } from './codec.ts'
 import { adoptRules, execute } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
+import { spendRows, spendSql } from './spend-sql.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
 
@@ -38,8 +39,9 @@ type Row = Record<string, unknown>
 
 export class SqliteStore implements Store {
   readonly kind = 'sqlite'
+  readonly shared = false
   readonly #lock: Lock | null
-  readonly #commits: GroupCommit
+  readonly #commits: GroupCommit<null>
   /** Reads what is committed. Writing is the writer's alone. */
   readonly #db: DatabaseSync
   readonly #rows: SqliteRows
@@ -60,7 +62,10 @@ export class SqliteStore implements Store {
       : new WriterThread(path)
     this.#commits = new GroupCommit(
       {
-        begin: (again) => this.#rows.begin(again),
+        begin: (_needs, again, ready) => {
+          this.#rows.begin(again)
+          ready(null)
+        },
         commit: (done) => this.#writer.write(this.#rows.finish(), done),
         rollback: () => this.#rows.forget(),
       },
@@ -69,12 +74,12 @@ export class SqliteStore implements Store {
   }
 
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome> {
-    return this.#commits.add(() => execute(this.#rows, command, now, rules))
+    return this.#commits.add(null, () => execute(this.#rows, command, now, rules))
   }
 
   adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
     // It reads holds by their time, which the rows in memory cannot answer.
-    return this.#commits.add(() => adoptRules(this.#rows, rules, now), true)
+    return this.#commits.add(null, () => adoptRules(this.#rows, rules, now), true)
   }
 
   async account(key: AccountKey): Promise<Account | null> {
@@ -120,8 +125,13 @@ export class SqliteStore implements Store {
     return Number(row?.n)
   }
 
+  async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
+    const sql = spendSql('spend', query, ['?', '?'])
+    return spendRows(this.#all(sql, query.from, query.to), query)
+  }
+
   change(change: Change, audit: AuditRow): Promise<void> {
-    return this.#commits.add(() => {
+    return this.#commits.add(null, () => {
       if (change.kind === 'put_key') {
         const { id, hash } = change.key
         this.#rows.write('putKey', id, hash, toJson(change.key))
@@ -164,23 +174,35 @@ export class SqliteStore implements Store {
   }
 
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
-    return this.#commits.add(() => {
+    return this.#commits.add(null, () => {
       this.#rows.write('alertRouted', alert)
-      for (const one of notifications) this.#saveNotification(one)
+      for (const one of notifications) this.#rows.write('addNotification', ...valuesOf(one))
     })
   }
 
-  async due(now: Instant, limit: number): Promise<readonly (Notification & { of: Alert })[]> {
-    return this.#all(
+  async takeDue(
+    now: Instant,
+    limit: number,
+    until: Instant,
+  ): Promise<readonly (Notification & { of: Alert })[]> {
+    const due = this.#all(
       `select n.*, a.json from notification n join alert a on a.id = n.alert
        where n.state = 'waiting' and n.next_at <= ? order by n.next_at limit ?`,
       now,
       limit,
-    ).map((row) => ({ ...notificationFromRow(row), of: fromJson(String(row.json)) as Alert }))
+    ).map((row) => ({
+      ...notificationFromRow(row),
+      nextAt: until,
+      of: fromJson(String(row.json)) as Alert,
+    }))
+    await Promise.all(due.map((one) => this.saveNotification(one)))
+    return due
   }
 
   saveNotification(notification: Notification): Promise<void> {
-    return this.#commits.add(() => this.#saveNotification(notification))
+    return this.#commits.add(null, () =>
+      this.#rows.write('putNotification', ...valuesOf(notification)),
+    )
   }
 
   async notifications(limit: number): Promise<readonly Notification[]> {
@@ -189,16 +211,21 @@ export class SqliteStore implements Store {
     )
   }
 
+  /** The lock keeps every other process out. */
+  async watch(): Promise<void> {}
+
+  async announceConfig(): Promise<void> {}
+
+  /** A file beside the ledger, so that a copy of the ledger alone opens nothing. */
+  async installationSecret(): Promise<null> {
+    return null
+  }
+
   async close(): Promise<void> {
     await this.#commits.drained()
     await this.#writer.close()
     if (this.#db.isOpen) this.#db.close()
     this.#lock?.release()
-  }
-
-  #saveNotification({ alert, channel, state, attempts, nextAt, lastError }: Notification): void {
-    const values = [alert, channel, state, attempts, nextAt, lastError] as const
-    this.#rows.write('putNotification', ...values)
   }
 
   #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {
@@ -234,6 +261,11 @@ export class SqliteStore implements Store {
       throw new StoreUnavailable(reason, { cause: error })
     }
   }
+}
+
+function valuesOf(notification: Notification) {
+  const { alert, channel, state, attempts, nextAt, lastError } = notification
+  return [alert, channel, state, attempts, nextAt, lastError] as const
 }
 
 function notificationFromRow(row: Row): Notification {

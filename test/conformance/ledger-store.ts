@@ -7,6 +7,7 @@ import { fold } from '#core/fold.ts'
 import type { Asking, Command } from '#core/journal.ts'
 import { nanos, parseRatio } from '#core/money.ts'
 import type { Override } from '#core/override.ts'
+import { dayMs, type Spend, spendOf } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
 import type { Store } from '#ports/store.ts'
@@ -137,7 +138,8 @@ class Teller {
           hold,
           call: makeId('call', subject),
           accounts,
-          attribution: { ...nobody, user },
+          // Some of an agent, some of none.
+          attribution: { ...nobody, user, agent: user === null ? null : 'a' },
           expiresAt: instant(now + 60_000),
           facts: { story: true },
           asking: askingFor(verb, amount),
@@ -270,6 +272,7 @@ function askingFor(verb: string, amount: string): Asking {
 
 /** After every story: balances are the fold of the entries, and nothing is below zero. */
 async function audit(store: Store): Promise<void> {
+  await auditSpend(store)
   for (const [key, balance] of fold(await store.entries(0, 10_000))) {
     const account = await store.account(key)
     assert.deepEqual({ posted: account?.posted, pending: account?.pending }, balance, key)
@@ -277,7 +280,37 @@ async function audit(store: Store): Promise<void> {
   }
 }
 
-export function ledgerStoreConformance(name: string, make: () => Store): void {
+/** What reports are read from is what was charged: in all, and by whoever was charged. */
+async function auditSpend(store: Store): Promise<void> {
+  const always = { from: instant(0), to: instant(Number.MAX_SAFE_INTEGER) }
+  const holds = await store.recentHolds(10_000)
+  const of = (some: typeof holds): Record<string, bigint> => {
+    const parts = some.map((hold) => spendOf(hold))
+    const sum = (name: keyof Spend): bigint => parts.reduce((all, part) => all + part[name], 0n)
+    return {
+      calls: sum('calls'),
+      tokens: sum('tokens'),
+      cost: sum('cost'),
+      presumed: sum('presumed'),
+    }
+  }
+  const [all] = await store.spend({ ...always, daily: false, by: [] })
+  const { day: _, scope: __, ...total } = all ?? { day: null, scope: null, ...of([]) }
+  assert.deepEqual(total, of(holds))
+  for (const row of await store.spend({ ...always, daily: true, by: ['agent', 'model'] })) {
+    const { day, scope, ...sums } = row
+    const own = holds.filter(
+      ({ madeAt, attribution }) =>
+        madeAt - (madeAt % dayMs) === day &&
+        attribution.agent === scope.agent &&
+        attribution.model === scope.model,
+    )
+    assert.deepEqual(sums, of(own))
+    assert.equal(scope.team, null)
+  }
+}
+
+export function ledgerStoreConformance(name: string, make: () => Store | Promise<Store>): void {
   describe(name, () => {
     const open: Store[] = []
     afterEach(async () => {
@@ -285,7 +318,7 @@ export function ledgerStoreConformance(name: string, make: () => Store): void {
     })
     for (const [title, story] of Object.entries(stories)) {
       test(title, async () => {
-        const store = make()
+        const store = await make()
         open.push(store)
         await store.adopt(initial, instant(noon * 1000))
         const teller = new Teller(store)

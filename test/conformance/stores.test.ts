@@ -2,15 +2,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { periodAt } from '#core/time.ts'
 import type { Alert } from '#core/alert.ts'
 import type { VirtualKey } from '#core/key.ts'
 import { nanos } from '#core/money.ts'
 import { instant } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
+import type { Store } from '#ports/store.ts'
+import { PostgresStore } from '#store/postgres/store.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { nobody } from '#test/support/ledger.ts'
+import { debianPostgres, type Postgres, startPostgres } from '#test/support/postgres.ts'
 import { ledgerStoreConformance } from './ledger-store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-store-'))
@@ -18,9 +21,34 @@ let files = 0
 const fresh = (): string => join(folder, `${++files}.db`)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-ledgerStoreConformance('memory', () => new MemoryStore())
-ledgerStoreConformance('sqlite in memory', () => new SqliteStore({ path: ':memory:' }))
-ledgerStoreConformance('sqlite in a file', () => new SqliteStore({ path: fresh() }))
+/** The package's, and Debian's where it is installed. */
+const servers = new Map<string, Postgres>()
+const debian = debianPostgres()
+const bins = new Map([
+  ['postgres', {}],
+  ...(debian === null ? [] : [['postgres of Debian', { bin: debian }] as const]),
+])
+beforeAll(async () => {
+  for (const [kind, options] of bins) servers.set(kind, await startPostgres(options))
+})
+afterAll(async () => {
+  for (const server of servers.values()) await server[Symbol.asyncDispose]()
+})
+const onPostgres = async (kind: string): Promise<Store> => {
+  const server = servers.get(kind)
+  if (server === undefined) throw new Error(`${kind} did not start`)
+  return PostgresStore.open({ url: await server.database() })
+}
+
+const stores: Readonly<Record<string, () => Promise<Store>>> = {
+  memory: async () => new MemoryStore(),
+  'sqlite in memory': async () => new SqliteStore({ path: ':memory:' }),
+  'sqlite in a file': async () => new SqliteStore({ path: fresh() }),
+  ...Object.fromEntries([...bins.keys()].map((kind) => [kind, () => onPostgres(kind)])),
+}
+const kinds = Object.entries(stores)
+
+for (const [kind, make] of kinds) ledgerStoreConformance(kind, make)
 
 const at = instant(1_800_000_000_000)
 const key: VirtualKey = {
@@ -49,8 +77,8 @@ const audit = {
   after: { n: 1 },
 } as const
 
-test.each(['memory', 'sqlite'])('%s: keys, audit rows and their order', async (kind) => {
-  const store = kind === 'memory' ? new MemoryStore() : new SqliteStore({ path: fresh() })
+test.each(kinds)('%s: keys, audit rows and their order', async (_kind, make) => {
+  const store = await make()
   await store.change({ kind: 'put_key', key }, audit)
   await store.change({ kind: 'note' }, { ...audit, id: 'aud_2', action: 'second' })
   expect(await store.keys()).toEqual([key])
@@ -60,8 +88,8 @@ test.each(['memory', 'sqlite'])('%s: keys, audit rows and their order', async (k
   await store.close()
 })
 
-test.each(['memory', 'sqlite'])('%s: the outbox', async (kind) => {
-  const store = kind === 'memory' ? new MemoryStore() : new SqliteStore({ path: fresh() })
+test.each(kinds)('%s: the outbox', async (_kind, make) => {
+  const store = await make()
   const rule = {
     id: 'bud_x' as const,
     name: 'x',
@@ -130,26 +158,33 @@ test.each(['memory', 'sqlite'])('%s: the outbox', async (kind) => {
   }
   await store.route(alert.id, [waiting])
   expect(await store.unrouted(10)).toEqual([])
-  expect(await store.due(instant(at - 1), 10)).toEqual([])
-  expect(await store.due(at, 10)).toEqual([{ ...waiting, of: alert }])
+  const until = instant(at + 1000)
+  expect(await store.takeDue(instant(at - 1), 10, until)).toEqual([])
+  expect(await store.takeDue(at, 10, until)).toEqual([{ ...waiting, nextAt: until, of: alert }])
+  // Who took it has it, until it must be gone.
+  expect(await store.takeDue(at, 10, until)).toEqual([])
+  expect(await store.takeDue(until, 10, instant(at + 2000))).toMatchObject([{ alert: alert.id }])
   await store.saveNotification({ ...waiting, state: 'delivered', attempts: 1 })
-  expect(await store.due(at, 10)).toEqual([])
+  expect(await store.takeDue(instant(at + 9000), 10, instant(at + 10_000))).toEqual([])
+  // Routed again, as another process may, it is not sent again.
+  await store.route(alert.id, [waiting])
   expect(await store.notifications(10)).toMatchObject([{ state: 'delivered', attempts: 1 }])
   await store.close()
 })
 
-test.each([':memory:', 'a file'])(
-  'a write that fails takes none after it along: %s',
-  async (kind) => {
-    const store = new SqliteStore({ path: kind === ':memory:' ? kind : fresh() })
-    await store.change({ kind: 'note' }, audit)
-    await expect(store.change({ kind: 'note' }, { ...audit, action: 'again' })).rejects.toThrow()
-    await store.change({ kind: 'put_key', key }, { ...audit, id: 'aud_2' })
-    expect(await store.keys()).toEqual([key])
-    expect((await store.audit(10)).map(({ id }) => id)).toEqual(['aud_2', 'aud_1'])
-    await store.close()
-  },
-)
+const durable = kinds.filter(([kind]) => kind !== 'memory')
+test.each(durable)('%s: a write that fails takes none beside it along', async (_kind, make) => {
+  const store = await make()
+  await store.change({ kind: 'note' }, audit)
+  const [broken, sound] = await Promise.allSettled([
+    store.change({ kind: 'note' }, { ...audit, action: 'again' }),
+    store.change({ kind: 'put_key', key }, { ...audit, id: 'aud_2' }),
+  ])
+  expect([broken.status, sound.status]).toEqual(['rejected', 'fulfilled'])
+  expect(await store.keys()).toEqual([key])
+  expect((await store.audit(10)).map(({ id }) => id)).toEqual(['aud_2', 'aud_1'])
+  await store.close()
+})
 
 test('a second process is told who is in the way', async () => {
   const path = fresh()

@@ -3,23 +3,16 @@
  * meets a fault of its provider and one in ten a caller that hangs up.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { request as openRequest, Agent } from 'node:http'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startBursar } from '#src/wiring.ts'
 import { generator } from '#test/sim/clock.ts'
-import {
-  apiAt,
-  auditBooks,
-  chatBody,
-  snapshotFor,
-  trueUp,
-  until,
-  usual,
-} from '#test/support/bursar.ts'
+import { apiAt, closeBooks, snapshotFor, usual } from '#test/support/bursar.ts'
 import { liveBytes } from '#test/support/memory.ts'
 import { startSimulatorProcess } from '#test/support/simulator.ts'
+import { type Sent, troubledCall } from '#test/support/trouble.ts'
 
 const long = process.env.BURSAR_LONG === '1'
 const seconds = long ? 300 : 20
@@ -34,53 +27,6 @@ budgets:
   - { name: each user, per: user, budget_yearly_usd: 1000000 }
 quotas: [{ per: user, max_calls_per_day: 100000000 }]
 `
-const faults = [
-  'status=500',
-  'status=429',
-  'status=529; times=1',
-  'reset=1',
-  'malformed=1',
-  'usage=missing',
-  'cut=after:2',
-  'overbill=50',
-]
-
-interface Sent {
-  readonly url: string
-  readonly key: string
-  readonly agent: Agent
-  readonly chance: () => number
-}
-
-/** One call to its end, or to where its caller hangs up. Its status; 0: there was none. */
-function one({ url, key, agent, chance }: Sent): Promise<number> {
-  const stream = chance() < 0.5
-  const body = JSON.stringify(chatBody('hi', { max_tokens: 20, ...(stream ? { stream } : {}) }))
-  const fault = chance() < 0.2 ? faults[Math.floor(chance() * faults.length)] : undefined
-  const hangsUpMs = chance() < 0.1 ? chance() * 20 : null
-  const headers = {
-    authorization: `Bearer ${key}`,
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'bursar-user': `u${Math.floor(chance() * 100)}`,
-    'bursar-sim': ['delay=3', 'chunks=8', ...(fault === undefined ? [] : [fault])].join('; '),
-  }
-  return new Promise((resolve) => {
-    const request = openRequest(
-      `${url}/v1/chat/completions`,
-      { method: 'POST', headers, agent },
-      (answer) => {
-        answer.on('data', () => {})
-        answer.on('error', () => {})
-        answer.on('close', () => resolve(answer.statusCode ?? 0))
-      },
-    )
-    request.on('error', () => resolve(0))
-    request.end(body)
-    if (hangsUpMs !== null) setTimeout(() => request.destroy(), hangsUpMs)
-  })
-}
-
 /** Calls a second that a crowd gets served, each calling again at once. */
 async function capacity(sent: Sent): Promise<number> {
   const until = performance.now() + warmSeconds * 1000
@@ -88,7 +34,7 @@ async function capacity(sent: Sent): Promise<number> {
   let served = 0
   const caller = async (): Promise<void> => {
     while (performance.now() < until) {
-      await one(sent)
+      await troubledCall(sent)
       // The first half is for the compiler.
       if (performance.now() > half) served += 1
     }
@@ -109,7 +55,7 @@ async function steady(
   while (performance.now() - began < seconds * 1000) {
     const due = ((performance.now() - began) / 1000) * perSecond
     for (; begun < due; begun += 1) {
-      const call = one(sent).then((status) => {
+      const call = troubledCall(sent).then((status) => {
         said(status)
         open.delete(call)
       })
@@ -137,12 +83,15 @@ test(`${seconds} s at ${share * 100} % of capacity: the heap is flat, and the bo
   const bursar = await startBursar({
     ...usual,
     dataFolder,
+    // Whether calls are shed on a busy machine is for `test/faults/overload.test.ts`.
+    limits: { queueMs: 60_000, waitMs: 60_000 },
     load: () => snapshotFor(config, provider.url),
   })
   const api = apiAt(bursar.url)
   const { key } = (await api('/keys', {})) as { key: string }
   const agent = new Agent({ keepAlive: true })
-  const sent = { url: bursar.url, key, agent, chance: generator(20_261_125) }
+  const shares = { faults: 0.2, aborts: 0.1 }
+  const sent = { url: bursar.url, key, agent, chance: generator(20_261_125), shares }
   const statuses = new Map<number, number>()
   const heap: [number, number][] = []
   try {
@@ -160,14 +109,7 @@ test(`${seconds} s at ${share * 100} % of capacity: the heap is flat, and the bo
     const all = `${shown}${calls} calls, ${[...statuses].join(' ')}`
     process.stdout.write(`soak: ${perSecond.toFixed(0)}/s, heap ${all}\n`)
 
-    await until('no open hold', async () => (await bursar.store.openHolds()) === 0, 70_000)
-    const bill = await provider.bill()
-    const world = { bursar, api, simulator: { bill: () => bill } }
-    expect(await auditBooks(world)).toBe(0)
-    const presumed = await trueUp(world)
-    expect(await auditBooks(world)).toBe(0)
-    const rows = (await api('/budgets')) as { name: string; posted_usd: string }[]
-    expect(rows.find(({ name }) => name.startsWith('all'))?.posted_usd).toBe(bill.total_usd)
+    const presumed = await closeBooks({ store: bursar.store, api, provider })
 
     expect(slope, all).toBeLessThan(Math.max(3 * error, bytesPerCall * perSecond))
     expect(statuses.get(200) ?? 0, all).toBeGreaterThan(calls * 0.6)

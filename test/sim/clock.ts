@@ -21,9 +21,12 @@ export class VirtualClock implements Clock {
   #sequence = 0
   #sleepers: { at: number; no: number; wake: () => void }[] = []
   #offset = 0
+  readonly #isBusy: () => boolean
 
-  constructor(start: number) {
+  /** `isBusy`: something takes real time, and no virtual time passes meanwhile. */
+  constructor(start: number, isBusy: () => boolean = () => false) {
     this.#now = start
+    this.#isBusy = isBusy
   }
 
   now(): Instant {
@@ -63,7 +66,7 @@ export class VirtualClock implements Clock {
   /** Wakes one sleeper after another until `until`; `quiet` is called while nothing else moves. */
   async run(until: () => boolean, quiet: () => Promise<void> = async () => {}): Promise<void> {
     for (let step = 0; step < 200_000; step += 1) {
-      await settleMicrotasks()
+      await this.#settle()
       await quiet()
       if (until()) return
       this.#sleepers.sort((a, b) => a.at - b.at || a.no - b.no)
@@ -74,10 +77,13 @@ export class VirtualClock implements Clock {
     }
     assert.fail('the world does not come to rest')
   }
-}
 
-/** Group commit waits for a turn of the event loop: two turns see everything through. */
-async function settleMicrotasks(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve))
-  await new Promise((resolve) => setImmediate(resolve))
+  /** Group commit waits for a turn of the event loop: two turns see everything through. */
+  async #settle(): Promise<void> {
+    let quiet = 0
+    while (quiet < 2) {
+      await new Promise((resolve) => setImmediate(resolve))
+      quiet = this.#isBusy() ? 0 : quiet + 1
+    }
+  }
 }

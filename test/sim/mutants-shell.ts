@@ -169,7 +169,7 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'a start leaves what was open',
     file: 'src/wiring.ts',
-    line: 'await expireHolds({ clock: systemClock, observe, store, rules }, always)',
+    line: 'await expireHolds({ clock: systemClock, observe, store, rules }, before)',
     with: 'await expireHolds({ clock: systemClock, observe, store, rules }, instant(0))',
     seenBy: doctor,
   },
@@ -190,7 +190,7 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'doctor passes over a gap',
     file: 'src/core/recount.ts',
-    line: 'if (seq !== expected) {',
+    line: 'if (recount.gapless && seq !== expected) {',
     with: 'if (seq < expected) {',
     seenBy: doctor,
   },

@@ -13,16 +13,19 @@ import type { Swarm } from './swarm.ts'
 
 /**
  * Fails before or after the commit, is told some commands twice and hears some late: the caller
- * cannot tell which of these it met.
+ * cannot tell which of these it met. Whichever replica it asks next, it is one ledger.
  */
 export function shaky(
-  store: Store,
+  stores: readonly Pick<LedgerStore, 'run'>[],
   clock: Clock,
   chance: () => number,
   swarm: () => Swarm,
 ): Pick<LedgerStore, 'run'> {
+  let turn = 0
   return {
     run: async (command, now, rules) => {
+      turn += 1
+      const store = stores[turn % stores.length] as Pick<LedgerStore, 'run'>
       const { failBefore, failAfter, duplicate, late } = swarm()
       const fate = chance()
       if (fate < failBefore) throw new StoreUnavailable('before the commit')
@@ -114,6 +117,7 @@ function deskOf(world: Surroundings, alive: () => boolean): Desk {
         return alive() ? outcome : never
       },
     },
+    endings: { keep: () => {}, forget: () => {} },
     balances: world.store,
     snapshot: world.snapshot,
     findKey: () => key,

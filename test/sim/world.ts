@@ -74,20 +74,58 @@ function caller(clock: Clock, tally: Tally, abortAfterMs: number | null): Client
   }
 }
 
-/** Runs one seed on `store` and checks every promise, on the way and at rest. */
-export async function simulate(seed: number, store: Store, calls = 60): Promise<Report> {
-  const world = new World(seed, store)
+/**
+ * Runs one seed on `store` and checks every promise, on the way and at rest. `others` reach the
+ * same ledger: gateways are spread over them.
+ */
+export async function simulate(
+  seed: number,
+  store: Store,
+  others: readonly Store[] = [],
+  calls = 60,
+): Promise<Report> {
+  const world = new World(seed, [store, ...others])
   await world.open()
   await world.faultyPart(calls)
   await world.calmPart()
   return world.report()
 }
 
+interface Under {
+  way: number
+  /** The last command of any replica: where there are several, the next waits for it. */
+  last: Promise<unknown>
+}
+
+/**
+ * Its methods, counted while they are under way. Which of two replicas is the faster is chance of
+ * another kind than a seed's: `inTurn` has their commands done in the order of asking.
+ */
+function counted(store: Store, under: Under, inTurn: boolean): Store {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]) => {
+        const ask = (): Promise<unknown> => Reflect.apply(value, target, args) as Promise<unknown>
+        const result = inTurn && name === 'run' ? under.last.then(ask) : ask()
+        const done = (): void => {
+          under.way -= 1
+        }
+        under.way += 1
+        under.last = result.then(done, done)
+        return result
+      }
+    },
+  })
+}
+
 class World {
   readonly #store: Store
+  readonly #under: Under = { way: 0, last: Promise.resolve() }
   readonly #chance: () => number
   // Just before an hour ends, so that calls and holds straddle periods.
-  readonly #clock = new VirtualClock(Date.UTC(2026, 9, 31, 22, 58, 30))
+  readonly #clock = new VirtualClock(Date.UTC(2026, 9, 31, 22, 58, 30), () => this.#under.way > 0)
   readonly #swarm: Swarm
   readonly #provider: BillingProvider
   readonly #surroundings: Surroundings
@@ -103,7 +141,9 @@ class World {
   #crashes = 0
   #presumed = 0
 
-  constructor(seed: number, store: Store) {
+  constructor(seed: number, shared: readonly Store[]) {
+    const stores = shared.map((one) => counted(one, this.#under, shared.length > 1))
+    const [store = assert.fail('a world has a store')] = stores
     this.#store = store
     this.#chance = generator(seed)
     this.#swarm = drawSwarm(generator(seed + 3_000_003))
@@ -119,7 +159,7 @@ class World {
       chance: this.#chance,
       provider: this.#provider,
       store,
-      flaky: shaky(store, clock, generator(seed + 2_000_003), swarm),
+      flaky: shaky(stores, clock, generator(seed + 2_000_003), swarm),
       snapshot: () => this.#snapshot,
       token: (n) => String(tokens++).padStart(n, '0'),
       unexpected: (reason) => this.#failures.push(new Error(reason)),

@@ -1,4 +1,5 @@
 /** A real Bursar on loopback before a real simulator, on a ledger of its own. No mocks. */
+import { strict as assert } from 'node:assert'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,8 @@ import { fold } from '#core/fold.ts'
 import { formatUsd, nanos } from '#core/money.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
+import type { Store } from '#ports/store.ts'
+import type { Bill } from '#simulator/bill.ts'
 import { type Simulator, startSimulator } from '#simulator/server.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import type { GatewayLimits } from '#gateway/deps.ts'
@@ -27,6 +30,8 @@ export interface World extends AsyncDisposable {
 }
 
 export interface WorldOptions {
+  /** A PostgreSQL for the ledger; left out, SQLite in a folder. */
+  readonly databaseUrl?: string
   readonly config: string
   readonly limits?: Partial<GatewayLimits>
   readonly delayMs?: number
@@ -79,6 +84,7 @@ export const usual = {
   demo: false,
   adminToken: 'adm_test',
   secretKey: 'pepper',
+  databaseUrl: undefined,
   logLevel: 'silent',
 } as const
 
@@ -93,6 +99,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const bursar = await startBursar({
     ...usual,
     dataFolder,
+    databaseUrl: options.databaseUrl,
     load: () => snapshotFor(options.config, options.providerUrl ?? simulator.url, options),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
@@ -180,8 +187,11 @@ export async function until(
 }
 
 /** Every stored balance against the fold of the entries. Returns the open holds. */
-export async function auditBooks(world: Pick<World, 'bursar'>): Promise<number> {
-  const { store } = world.bursar
+export async function auditBooks({ bursar }: Pick<World, 'bursar'>): Promise<number> {
+  return auditStore(bursar.store)
+}
+
+async function auditStore(store: Store): Promise<number> {
   const balances = new Map<string, { posted: bigint; pending: bigint }>()
   let folded = fold([])
   for (let after = 0; ; ) {
@@ -201,7 +211,33 @@ export async function auditBooks(world: Pick<World, 'bursar'>): Promise<number> 
   return store.openHolds()
 }
 
-type Billed = Pick<World, 'bursar' | 'api'> & { simulator: Pick<Simulator, 'bill'> }
+interface Closing {
+  readonly store: Store
+  readonly api: World['api']
+  readonly provider: { bill(): Bill | Promise<Bill> }
+}
+
+/**
+ * Once nothing is open and what was presumed is set right, the balance of the budget `all` is the
+ * provider's bill, and every balance the sum of its entries. Returns how many were presumed.
+ */
+export async function closeBooks({ store, api, provider }: Closing): Promise<number> {
+  await until('no open hold', async () => (await store.openHolds()) === 0, 70_000)
+  assert.equal(await auditStore(store), 0)
+  const simulator = await provider.bill()
+  const presumed = await trueUp({ bursar: { store }, api, simulator: { bill: () => simulator } })
+  assert.equal(await auditStore(store), 0)
+  const rows = (await api('/budgets')) as { name: string; posted_usd: string }[]
+  const all = rows.find(({ name }) => name.startsWith('all'))
+  assert.equal(all?.posted_usd, simulator.total_usd)
+  return presumed
+}
+
+interface Billed {
+  readonly bursar: { readonly store: Store }
+  readonly api: World['api']
+  readonly simulator: Pick<Simulator, 'bill'>
+}
 
 /** What nobody knew is set right by the provider's bill, as reconciliation does. */
 export async function trueUp({ bursar, api, simulator }: Billed): Promise<number> {

@@ -17,7 +17,13 @@ export interface Site extends AsyncDisposable {
   readonly ledger: string
 }
 
-export async function newSite(): Promise<Site> {
+const ordinary = `budgets:
+  - { name: all, budget_yearly_usd: 1000000 }
+  - { per: agent, budget_daily_usd: 100000 }
+`
+
+/** `config` follows the organization and the provider: a simulator of its own, or one at `url`. */
+export async function newSite(config = ordinary, url?: string): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), 'bursar-site-'))
   const simulator = await startSimulator({
     listen: { host: '127.0.0.1', port: 0 },
@@ -28,9 +34,8 @@ export async function newSite(): Promise<Site> {
   writeFileSync(
     join(folder, 'bursar.yaml'),
     `organization: acme
-providers: { simulator: { base_url: "${simulator.url}" } }
-budgets: [{ name: all, budget_yearly_usd: 1000000 }, { per: agent, budget_daily_usd: 100000 }]
-`,
+providers: { simulator: { base_url: "${url ?? simulator.url}" } }
+${config}`,
   )
   const data = join(folder, 'data')
   return {
@@ -142,12 +147,17 @@ export interface Asked {
 }
 
 /** One small call; `sim` tells the simulator how to answer. */
-export async function ask({ url }: Child, key: string, sim = 'tokens=5'): Promise<Asked> {
+export async function ask(
+  { url }: Child,
+  key: string,
+  sim = 'tokens=5',
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Asked> {
   const from = performance.now()
   const answer = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     body: '{"model":"gpt-5-mini","max_tokens":50,"messages":[{"role":"user","content":"hello"}]}',
-    headers: { 'x-api-key': key, 'bursar-sim': sim },
+    headers: { 'x-api-key': key, 'bursar-sim': sim, ...headers },
   })
   const { error } = (await answer.json()) as { error?: { code?: string } }
   return {

@@ -1,0 +1,31 @@
+/** Reports on the command line. */
+import type { Command } from 'commander'
+import { ask, type Server } from './client.ts'
+import { type Output, printJson, printTable } from './output.ts'
+
+interface Options {
+  readonly by?: string
+  readonly from?: string
+  readonly to?: string
+  readonly json?: true
+}
+
+export function addReportCommands(program: Command, output: Output, server: () => Server): void {
+  program
+    .command('report')
+    .description('reports')
+    .command('spend')
+    .description('what was spent, dearest first; this month where no time is said')
+    .option('--by <list>', 'day,business_unit,team,agent,environment,provider,model')
+    .option('--from <time>', 'from this hour on: 2026-11-01, or with a time')
+    .option('--to <time>', 'before this hour')
+    .option('--json')
+    .action(async ({ json, ...asked }: Options) => {
+      const query = new URLSearchParams(Object.entries(asked))
+      const found = await ask(server(), 'GET', `/reports/spend?${query}`)
+      if (json) return printJson(output, found)
+      const rows = found as Record<string, unknown>[]
+      const groups = (asked.by ?? '').split(',').filter((name) => name !== '')
+      printTable(output, rows, [...groups, 'calls', 'tokens', 'cost_usd', 'presumed_usd'])
+    })
+}

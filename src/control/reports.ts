@@ -1,0 +1,82 @@
+/** Reports: read from sums that are kept with the ledger, however large it has grown. */
+import { z } from 'zod'
+import { type SpendDimension, type SpendRow, spendDimensions } from '#core/spend.ts'
+import { type Instant, parseInstant, periodAt, toIso } from '#core/time.ts'
+import type { ControlDeps } from './deps.ts'
+import { invalid } from './problem.ts'
+import { declare, type Route } from './route.ts'
+import { usd } from './shapes.ts'
+
+const spendQuery = z.object({
+  /** ISO 8601; the hour that it is in counts whole. Left out: the current month, UTC. */
+  from: z.string().optional(),
+  to: z.string().optional(),
+  /** Comma-separated: `day` and dimensions. */
+  by: z.string().optional(),
+})
+
+const spendShape = z.object({
+  day: z.string().optional(),
+  business_unit: z.string().nullable().optional(),
+  team: z.string().nullable().optional(),
+  agent: z.string().nullable().optional(),
+  environment: z.string().nullable().optional(),
+  provider: z.string().nullable().optional(),
+  model: z.string().nullable().optional(),
+  calls: z.string(),
+  tokens: z.string(),
+  cost_usd: z.string(),
+  presumed_usd: z.string(),
+})
+
+export const reportRoutes: readonly Route[] = [
+  declare({
+    method: 'get',
+    path: '/reports/spend',
+    summary: 'What was spent, dearest first, by day, team, agent, model and more',
+    query: spendQuery,
+    answer: z.array(spendShape),
+    handle: async ({ deps, query }) => {
+      const { by, daily } = groupsOf(query.by)
+      const rows = await deps.store.spend({ ...spanOf(deps, query), daily, by })
+      return rows.map((row) => showSpend(row, by))
+    },
+  }),
+]
+
+function groupsOf(text = ''): { readonly by: readonly SpendDimension[]; readonly daily: boolean } {
+  const names = text.split(',').filter((name) => name !== '')
+  const by = spendDimensions.filter((dimension) => names.includes(dimension))
+  const known: readonly string[] = ['day', ...spendDimensions]
+  const unknown = names.find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    throw invalid('by', `"${unknown}" is not one of: ${known.join(', ')}`)
+  }
+  return { by, daily: names.includes('day') }
+}
+
+function spanOf(
+  { clock }: ControlDeps,
+  { from, to }: z.output<typeof spendQuery>,
+): { readonly from: Instant; readonly to: Instant } {
+  const month = periodAt('month', 'UTC', clock.now())
+  return { from: instantOf('from', from) ?? month.start, to: instantOf('to', to) ?? month.end }
+}
+
+function instantOf(name: string, text: string | undefined): Instant | null {
+  if (text === undefined) return null
+  const at = parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)
+  if (at === null) throw invalid(name, `"${text}" is not a time: write 2026-11-01`)
+  return at
+}
+
+function showSpend(row: SpendRow, by: readonly SpendDimension[]): z.infer<typeof spendShape> {
+  return {
+    ...(row.day === null ? {} : { day: toIso(row.day).slice(0, 10) }),
+    ...Object.fromEntries(by.map((dimension) => [dimension, row.scope[dimension]])),
+    calls: String(row.calls),
+    tokens: String(row.tokens),
+    cost_usd: usd(row.cost),
+    presumed_usd: usd(row.presumed),
+  }
+}

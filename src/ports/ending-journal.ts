@@ -1,0 +1,13 @@
+/**
+ * Endings that the ledger could not take, on this machine's own disk: a process that dies while the
+ * database is away has not forgotten what its calls cost.
+ */
+import type { Ending } from '#core/journal.ts'
+import type { HoldId } from '#lib/id.ts'
+
+export interface EndingJournal {
+  /** Durable when it returns. Throws where the disk does not take it. */
+  keep(ending: Ending): void
+  /** The ledger has it now. */
+  forget(hold: HoldId): void
+}

@@ -1,0 +1,76 @@
+/** Rows of keys, overrides, audit and outbox, and how they are written. */
+import type { Notification } from '#core/alert.ts'
+import type { AuditRow } from '#core/audit.ts'
+import type { Instant } from '#core/time.ts'
+import type { AlertId } from '#lib/id.ts'
+import { toJson } from '#lib/json.ts'
+import type { Change } from '#ports/store.ts'
+import type { Write } from './rows.ts'
+
+/** On which replicas hear of a change. */
+export const channel = 'bursar'
+
+/** The change, its audit row and word of it to all replicas: all three or none. */
+export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> {
+  if (change.kind === 'put_key') {
+    const { id, hash } = change.key
+    yield {
+      text: `insert into bursar.virtual_key (id, hash, json) values ($1, $2, $3)
+             on conflict (id) do update set hash = excluded.hash, json = excluded.json,
+               revision = nextval('bursar.key_revision')`,
+      values: [id, hash, toJson(change.key)],
+    }
+    yield { text: `select pg_notify($1, 'keys')`, values: [channel] }
+  }
+  if (change.kind === 'put_override') {
+    const { id, budget, state } = change.override
+    yield {
+      text: `insert into bursar.override (id, budget, approved, json) values ($1, $2, $3, $4)
+             on conflict (id) do update set approved = excluded.approved, json = excluded.json`,
+      values: [id, budget, state === 'approved', toJson(change.override)],
+    }
+  }
+  yield {
+    // The same row again is a repetition after a commit of which nobody heard. Another one under
+    // its id is refused: the table takes no updates.
+    text: `insert into bursar.audit as a (id, at, json) values ($1, $2, $3)
+           on conflict (id) do update set json = excluded.json where a.json <> excluded.json`,
+    values: [audit.id, audit.at, toJson(audit)],
+  }
+}
+
+/** `once`: what is there already stays as it is. */
+export function putNotification(notification: Notification, how: 'once' | 'again'): Write {
+  const { alert, channel: to, state, attempts, nextAt, lastError } = notification
+  const conflict =
+    how === 'once'
+      ? 'do nothing'
+      : `do update set state = excluded.state, attempts = excluded.attempts,
+           next_at = excluded.next_at, last_error = excluded.last_error`
+  return {
+    text: `insert into bursar.notification (alert, channel, state, attempts, next_at, last_error)
+           values ($1, $2, $3, $4, $5, $6) on conflict (alert, channel) ${conflict}`,
+    values: [alert, to, state, attempts, nextAt, lastError],
+  }
+}
+
+/** One sender a notification: what another is taking is passed over. */
+export const takeDue = `
+  with due as (
+    select no from bursar.notification where state = 'waiting' and next_at <= $1
+    order by next_at limit $2 for update skip locked),
+  taken as (
+    update bursar.notification n set next_at = $3 from due where n.no = due.no
+    returning n.*)
+  select taken.*, a.json from taken join bursar.alert a on a.id = taken.alert order by taken.no`
+
+export function notificationFromRow(row: Record<string, unknown>): Notification {
+  return {
+    alert: row.alert as AlertId,
+    channel: String(row.channel),
+    state: row.state as Notification['state'],
+    attempts: Number(row.attempts),
+    nextAt: Number(row.next_at) as Instant,
+    lastError: row.last_error === null ? null : String(row.last_error),
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Fetches and locks what a batch will read, in one order for all replicas (holds by id, new
+ * accounts by key, accounts by key), so that none waits for another in a circle.
+ */
+import type { ClientBase, Pool } from 'pg'
+import { type Account, type AccountKey, openAccount } from '#core/account.ts'
+import type { Command } from '#core/journal.ts'
+import type { Override } from '#core/override.ts'
+import type { Instant } from '#core/time.ts'
+import { assert } from '#lib/assert.ts'
+import type { HoldId } from '#lib/id.ts'
+import { fromJson } from '#lib/json.ts'
+import type { AccountRow, HoldRow } from '#store/codec.ts'
+import type { AccountNumbers, PostgresRows } from './rows.ts'
+
+/** What one command will read. */
+export interface Need {
+  /** The accounts above a new call, as they are if nobody has opened them yet. */
+  readonly accounts: readonly Account[]
+  /** Of a new call: a hold that is there only if this was written before. */
+  readonly hold: HoldId | null
+}
+
+export const nothing: Need = { accounts: [], hold: null }
+
+export function needOf(command: Command, now: Instant): Need {
+  const refs = command.kind === 'hold' ? command.accounts : []
+  return { accounts: refs.map((ref) => openAccount(ref, now)), hold: command.hold }
+}
+
+export async function fetchRows(
+  client: ClientBase,
+  { rows, numbers }: { readonly rows: PostgresRows; readonly numbers: AccountNumbers },
+  needs: readonly Need[],
+): Promise<void> {
+  const wanted = new Map<AccountKey, Account | null>()
+  for (const { accounts } of needs) {
+    for (const account of accounts) wanted.set(account.key, account)
+  }
+  for (const row of await lockedHolds(client, needs)) {
+    await learnNumbers(client, numbers, row.lines)
+    for (const { account } of rows.loadHold(row).lines) {
+      if (!wanted.has(account)) wanted.set(account, null)
+    }
+  }
+  await fetchAccounts(client, { rows, numbers }, wanted)
+  rows.loadOverrides(await approved(client))
+}
+
+async function lockedHolds(
+  client: ClientBase,
+  needs: readonly Need[],
+): Promise<readonly HoldRow[]> {
+  const ids = needs.flatMap(({ hold }) => hold ?? [])
+  if (ids.length === 0) return []
+  const { rows } = await client.query<HoldRow>({
+    name: 'lock holds',
+    text: 'select * from bursar.hold where id = any($1) order by id for update',
+    values: [ids],
+  })
+  return rows
+}
+
+/** Lines name accounts by number; those of other replicas' accounts may not be known here. */
+export async function learnNumbers(
+  client: ClientBase | Pool,
+  numbers: AccountNumbers,
+  lines: string,
+): Promise<void> {
+  const unknown = [...lines.matchAll(/(?:^|,)(\d+):/g)]
+    .map(([, no]) => BigInt(no ?? 0))
+    .filter((no) => !numbers.knowsNumber(no))
+  if (unknown.length === 0) return
+  const { rows } = await client.query<{ no: bigint; key: string }>(
+    'select no, key from bursar.account where no = any($1)',
+    [unknown.map(String)],
+  )
+  for (const { no, key } of rows) numbers.learn(no, key as AccountKey)
+}
+
+/** Locks accounts; those that may be opened and are not there yet get a place. */
+export async function fetchAccounts(
+  client: ClientBase,
+  { rows, numbers }: { readonly rows: PostgresRows; readonly numbers: AccountNumbers },
+  wanted: ReadonlyMap<AccountKey, Account | null>,
+): Promise<void> {
+  const keys = [...wanted.keys()].sort()
+  if (keys.length === 0) return
+  const opened = await openPlaces(
+    client,
+    keys.flatMap((key) => (numbers.knows(key) ? [] : (wanted.get(key) ?? []))),
+  )
+  const { rows: found } = await client.query<AccountRow>({
+    name: 'lock accounts',
+    text: 'select * from bursar.account where key = any($1) order by key for update',
+    values: [keys],
+  })
+  for (const row of found) rows.loadAccount(row, !opened.has(row.key))
+  for (const key of keys) assert(rows.has(key), `account ${key} is gone from the database`)
+}
+
+async function openPlaces(
+  client: ClientBase,
+  accounts: readonly Account[],
+): Promise<ReadonlySet<string>> {
+  if (accounts.length === 0) return new Set()
+  const column = <Value>(of: (account: Account) => Value): readonly Value[] => accounts.map(of)
+  const { rows } = await client.query<{ key: string }>({
+    name: 'open accounts',
+    text: `insert into bursar.account (key, budget, value, unit, period_start, period_end, amount,
+             posted, pending, fired, throttle, recent)
+           select key, budget, value, unit, period_start, period_end, amount, 0, 0, '', null, ''
+           from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+             $7::bigint[]) as v (key, budget, value, unit, period_start, period_end, amount)
+           order by key on conflict (key) do nothing returning key`,
+    values: [
+      column(({ key }) => key),
+      column(({ budget }) => budget),
+      column(({ value }) => value),
+      column(({ unit }) => unit),
+      column(({ period }) => period.start),
+      column(({ period }) => period.end),
+      column(({ amount }) => amount),
+    ],
+  })
+  return new Set(rows.map(({ key }) => key))
+}
+
+async function approved(client: ClientBase): Promise<readonly Override[]> {
+  const { rows } = await client.query<{ json: string }>({
+    name: 'approved overrides',
+    text: 'select json from bursar.override where approved order by no',
+  })
+  return rows.map(({ json }) => fromJson(json) as Override)
+}

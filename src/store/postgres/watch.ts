@@ -1,0 +1,105 @@
+/**
+ * What other replicas change: heard by LISTEN at once, and asked for every few seconds, because a
+ * word may be lost where a connection was.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Client } from 'pg'
+import type { VirtualKey } from '#core/key.ts'
+import { fromJson } from '#lib/json.ts'
+import type { News } from '#ports/store.ts'
+import { type Connection, watchConnection } from './connection.ts'
+import { channel } from './control-rows.ts'
+import type { Write } from './rows.ts'
+
+const askEveryMs = 4000
+/** Transactions end in another order than they took revisions: so many are asked for again. */
+const overlap = 200
+
+export class Watch {
+  readonly #origin = randomUUID()
+  readonly #connection: Connection
+  #tell: ((news: News) => void) | null = null
+  #timer: NodeJS.Timeout | null = null
+  #asking: Promise<void> | null = null
+  #askAgain = false
+  #revision = 0n
+  /** Revisions within the overlap that were told. */
+  readonly #told = new Set<bigint>()
+  #config: string | null = null
+
+  constructor(url: string) {
+    this.#connection = watchConnection(url, (client) => this.#listen(client))
+  }
+
+  /** Tells of what changes after it resolves. */
+  async start(tell: (news: News) => void): Promise<void> {
+    await this.#ask()
+    this.#tell = tell
+    this.#timer = setInterval(() => void this.#askSoon(), askEveryMs)
+    this.#timer.unref()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#tell = null
+    await this.#asking
+    await this.#connection.close()
+  }
+
+  /** Writes that tell all others that the config has changed. */
+  announcement(): readonly Write[] {
+    return [
+      {
+        text: `insert into bursar.setting (name, value) values ('config', $1)
+               on conflict (name) do update set value = excluded.value`,
+        values: [`${this.#origin} ${randomUUID()}`],
+      },
+      { text: `select pg_notify($1, 'config')`, values: [channel] },
+    ]
+  }
+
+  async #listen(client: Client): Promise<void> {
+    client.on('notification', () => void this.#askSoon())
+    await client.query(`listen ${channel}`)
+  }
+
+  /** One question at a time; what is heard meanwhile asks once more. */
+  #askSoon(): void {
+    if (this.#asking !== null) {
+      this.#askAgain = true
+      return
+    }
+    // Where the database is gone the ledger says so, and the next question comes by itself.
+    this.#asking = this.#ask()
+      .catch(() => this.#connection.drop())
+      .finally(() => {
+        this.#asking = null
+        if (this.#askAgain) this.#askSoon()
+        this.#askAgain = false
+      })
+  }
+
+  async #ask(): Promise<void> {
+    const client = await this.#connection.use()
+    const { rows } = await client.query<{ json: string; revision: bigint }>(
+      'select json, revision from bursar.virtual_key where revision > $1 order by revision',
+      [this.#revision - BigInt(overlap)],
+    )
+    for (const { json, revision } of rows) {
+      if (this.#told.has(revision)) continue
+      this.#told.add(revision)
+      if (revision > this.#revision) this.#revision = revision
+      this.#tell?.({ kind: 'key', key: fromJson(json) as VirtualKey })
+    }
+    for (const revision of this.#told) {
+      if (revision <= this.#revision - BigInt(overlap)) this.#told.delete(revision)
+    }
+    const settings = await client.query<{ value: string }>(
+      `select value from bursar.setting where name = 'config'`,
+    )
+    const config = settings.rows[0]?.value ?? ''
+    const isNew = this.#config !== null && config !== this.#config
+    this.#config = config
+    if (isNew && !config.startsWith(this.#origin)) this.#tell?.({ kind: 'config' })
+  }
+}

@@ -1,0 +1,72 @@
+/** Moving house: an embedded installation becomes a shared one, and nobody's money changes. */
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { PostgresStore } from '#store/postgres/store.ts'
+import { moveIn } from '#store/postgres/move-in.ts'
+import { SqliteStore } from '#store/sqlite.ts'
+import { apiAt } from '#test/support/bursar.ts'
+import { ask, makeKey, newSite, runBursar, startChild } from '#test/support/child.ts'
+import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
+import { startPostgres } from '#test/support/postgres.ts'
+import { startReplica } from '#test/support/replicas.ts'
+
+const spent = async (url: string): Promise<unknown> =>
+  ((await apiAt(url)('/budgets')) as { name: string; posted_usd: string; held_usd: string }[]).map(
+    ({ name, posted_usd, held_usd }) => [name, posted_usd, held_usd],
+  )
+
+test('keys open, and every balance is what it was', async () => {
+  await using postgres = await startPostgres()
+  await using site = await newSite()
+  const before = await startChild(site)
+  const key = await makeKey(before)
+  for (let i = 0; i < 20; i += 1) expect((await ask(before, key)).status).toBe(200)
+  const was = await spent(before.url)
+  const url = await postgres.database()
+  const move = ['migrate', '--from', site.data, '--to', url]
+  // Not while somebody writes to it.
+  const tooSoon = await runBursar(move)
+  expect([tooSoon.code, tooSoon.said]).toEqual([1, expect.stringContaining('another Bursar')])
+  await before.stop()
+
+  const moved = await runBursar(move)
+  expect(moved.said).toContain('20 holds (0 open): moved')
+  expect(moved.code).toBe(0)
+  const again = await runBursar(move)
+  expect([again.code, again.said]).toEqual([1, expect.stringContaining('has a ledger already')])
+  await using after = await startReplica(site, url, 0)
+  expect(await spent(after.url)).toEqual(was)
+  expect((await ask(after, key)).status).toBe(200)
+  expect(await spent(after.url)).not.toEqual(was)
+})
+
+test('a move that was interrupted goes on, and nobody starts on half a ledger', async () => {
+  await using postgres = await startPostgres({ flags: ['fsync=off'] })
+  await using site = await newSite()
+  const store = new SqliteStore({ path: join(site.folder, 'bursar.db') })
+  await store.adopt(budgets, start)
+  const calls = Array.from({ length: 4000 }, (_, no) => no)
+  await Promise.all(calls.map((no) => store.run(holdOf(no), start, rules)))
+  await Promise.all(calls.slice(0, 3990).map((no) => store.run(settleOf(no), start, rules)))
+  await store.close()
+
+  const url = await postgres.database()
+  const seen: string[] = []
+  const cut = moveIn(site.folder, url, ({ table, done, of }) => {
+    seen.push(`${table} ${done} ${of}`)
+    if (table === 'entry') throw new Error('the power went')
+  })
+  await expect(cut).rejects.toThrow('the power went')
+  expect(seen.at(-1)).toBe('entry 5000 7990')
+  await expect(PostgresStore.open({ url })).rejects.toThrow('run `bursar migrate` again')
+
+  const steps: string[] = []
+  const found = await moveIn(site.folder, url, ({ table, done }) => steps.push(`${table} ${done}`))
+  expect(steps[0]).toBe('entry 7990')
+  expect(found).toMatchObject({ entries: 7990, holds: 4000, openHolds: 10, findings: [] })
+  const moved = await PostgresStore.open({ url })
+  // It is a ledger like any other: it goes on where the old one ended.
+  expect((await moved.run(settleOf(3999), start, rules)).result.status).toBe('applied')
+  expect((await moved.entries(7990, 10)).map(({ seq }) => seq)).toEqual([7991])
+  await moved.close()
+})
