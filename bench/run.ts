@@ -5,13 +5,16 @@
  *   npm run bench -- [--rounds=5] [--seconds=4] [--only=nginx,bursar] [--part=speed] [--pin]
  *
  * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys),
- * `overload` (more than can be served).
+ * `overload` (more than can be served), `hot` (accounts that every call is in, on PostgreSQL),
+ * `midnight` (200,000 budgets end at once; ten million entries, four minutes to make them).
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { flood, median, oneByOne, type Shape } from './load.ts'
 import { growth, growthTable } from './growth.ts'
+import { hot, hotTable } from './hot.ts'
 import { overload, overloadTable } from './overload.ts'
+import { midnightRows, midnightTable } from './midnight.ts'
 import { openStreams, type StreamsRow, streamsTable } from './streams.ts'
 import { bare, bursar, litellm, nginx, pinned, portkey, type Target, upstream } from './targets.ts'
 
@@ -20,7 +23,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: 'nginx,bare,portkey,litellm,bursar' },
-    part: { type: 'string', default: 'speed,streams,growth,overload' },
+    part: { type: 'string', default: 'speed,streams,growth,overload,hot,midnight' },
     pin: { type: 'boolean', default: false },
   },
 })
@@ -29,6 +32,7 @@ const seconds = Number(values.seconds)
 const warmSeconds = 8
 /** Each stream takes two descriptors of the proxy; 20,000 are what a process commonly gets. */
 const streamCounts = [2000, 9900]
+const fourAgents = Array.from({ length: 4 }, () => 'resolver')
 const starters = { nginx, bare, portkey, litellm, bursar: () => bursar() } as const
 
 interface Row {
@@ -131,7 +135,7 @@ async function streams(): Promise<void> {
   const found: StreamsRow[] = []
   try {
     for (const count of streamCounts) {
-      for (const start of [nginx, bare, () => bursar()]) {
+      for (const start of [nginx, bare, () => bursar({ agents: fourAgents })]) {
         const target = await start()
         if (target === null) continue
         found.push(await openStreams(target, count))
@@ -174,3 +178,5 @@ if (parts.includes('speed')) await speed()
 if (parts.includes('streams')) await streams()
 if (parts.includes('growth')) await grown()
 if (parts.includes('overload')) await overloaded()
+if (parts.includes('midnight')) print(midnightTable(await midnightRows()))
+if (parts.includes('hot')) print(hotTable(await hot(rounds, seconds)))

@@ -14,6 +14,8 @@ export interface StreamsRow {
   readonly failed: number
 }
 
+type Streamed = Target & { readonly keys?: readonly string[] }
+
 /** Resident memory of a process and its children, in MiB. */
 function residentMiB(pid: number): number {
   const own = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
@@ -22,9 +24,12 @@ function residentMiB(pid: number): number {
   return Number(own ?? 0) / 1024 + below.reduce((sum, child) => sum + residentMiB(child), 0)
 }
 
-function openStream({ port, headers }: Target): Promise<Socket | null> {
+/** `keys`: more streams than one key may have are shared by several. */
+function openStream({ port, headers, keys = [] }: Streamed, no: number): Promise<Socket | null> {
   const body = bodyOf('stream', 'slow-500')
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const key = keys[no % keys.length]
+  const own = key === undefined ? headers : { ...headers, authorization: `Bearer ${key}` }
+  const head = Object.entries(own).map(([name, value]) => `${name}: ${value}\r\n`)
   return new Promise((resolve) => {
     const socket = createConnection({ port, host: '127.0.0.1' })
     const failed = (): void => resolve(null)
@@ -41,12 +46,13 @@ function openStream({ port, headers }: Target): Promise<Socket | null> {
   })
 }
 
-export async function openStreams(target: Target, streams: number): Promise<StreamsRow> {
+export async function openStreams(target: Streamed, streams: number): Promise<StreamsRow> {
   const idleMiB = residentMiB(target.pid)
   const sockets: Socket[] = []
   let failed = 0
   for (let from = 0; from < streams; from += 100) {
-    const some = Array.from({ length: Math.min(100, streams - from) }, () => openStream(target))
+    const count = Math.min(100, streams - from)
+    const some = Array.from({ length: count }, (_, no) => openStream(target, no))
     for (const socket of await Promise.all(some)) {
       if (socket === null) failed += 1
       else sockets.push(socket)

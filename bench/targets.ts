@@ -165,6 +165,8 @@ export interface BursarOptions {
   readonly port?: number
   readonly config?: string
   readonly nodeArgs?: readonly string[]
+  /** Its ledger is there, and not in a folder. */
+  readonly databaseUrl?: string
   /** A tree to run instead of this one: for before and after in one run. */
   readonly tree?: string
   /** Agents that get a key each, more than once if need be. */
@@ -193,7 +195,11 @@ export async function bursar(options: BursarOptions = {}): Promise<BursarTarget>
       `--config=${config}`,
       `--data=${data}`,
     ],
-    { BENCH_UPSTREAM: `http://127.0.0.1:${upstreamPort}/v1`, BURSAR_LOG: 'warn' },
+    {
+      BENCH_UPSTREAM: `http://127.0.0.1:${upstreamPort}/v1`,
+      BURSAR_LOG: 'warn',
+      DATABASE_URL: options.databaseUrl ?? '',
+    },
   )
   await listening(port, 300_000)
   const token = readFileSync(join(data, 'admin-token'), 'utf8').trim()
