@@ -103,9 +103,17 @@ function launch(program: string, args: readonly string[]): Promise<ChildProcess>
   const child = spawn(program, args, { ...asWhom, stdio: ['ignore', 'ignore', 'pipe'] })
   return new Promise((resolve, reject) => {
     let said = ''
+    const tooLong = setTimeout(() => {
+      child.kill('SIGQUIT')
+      reject(new Error(`no PostgreSQL in a minute: ${said}`))
+    }, 60_000)
+    tooLong.unref()
+    // While it recovers it turns callers away, at any length: what counts is the end.
     child.stderr?.on('data', (chunk) => {
-      if (said.length < 10_000) said += chunk
-      if (said.includes('ready to accept connections')) resolve(child)
+      said = `${said}${chunk}`.slice(-10_000)
+      if (!said.includes('ready to accept connections')) return
+      clearTimeout(tooLong)
+      resolve(child)
     })
     child.on('exit', (code) => reject(new Error(`PostgreSQL ended with ${code}: ${said}`)))
   })
@@ -147,12 +155,15 @@ function copied(native: string): string {
   return join(folder, 'bin')
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      probe.close(() => resolve(port))
+/** Free, and of those that no system gives to callers: it must still be free after a crash. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const probe = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false))
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
     })
-  })
+    if (isFree) return port
+  }
 }
