@@ -10,6 +10,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
 import type { Result } from '#lib/result.ts'
 import { startSimulator } from '#simulator/server.ts'
+import { postgresUrl } from '#store/open.ts'
 import { inspectPostgres } from '#store/postgres/inspect.ts'
 import { moveIn } from '#store/postgres/move-in.ts'
 import { backUp, inspect, restore } from '#store/sqlite-inspect.ts'
@@ -236,7 +237,7 @@ const house: House = {
       notInPostgres(data)
       return backUp(ledgerIn(data), to)
     },
-    migrate: moveIn,
+    migrate: (from, to, progress) => moveIn(from, postgresUrl(to, '--to'), progress),
     restore: async (from, data) => {
       notInPostgres(data)
       mkdirSync(dirname(ledgerIn(data)), { recursive: true, mode: 0o700 })

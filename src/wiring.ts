@@ -17,17 +17,18 @@ import { type ConnectionLimits, listen } from '#gateway/listener.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
+import { tellEndings } from '#jobs/endings.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { webhookNotifier } from '#notify/webhook.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
 import type { Notifier } from '#ports/notifier.ts'
 import type { Observe } from '#ports/observer.ts'
-import type { News, Store } from '#ports/store.ts'
+import { type News, type Store, StoreUnavailable } from '#ports/store.ts'
 import { openStore } from '#store/open.ts'
 import { systemChance } from '#system/chance.ts'
 import { systemClock } from '#system/clock.ts'
-import { type EndingFile, endingFile } from '#system/ending-journal.ts'
+import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
 import { UndiciUpstream } from '#upstream/undici.ts'
 import { type KeyRing, keyRing } from './key-ring.ts'
@@ -63,12 +64,17 @@ export interface Bursar {
 async function layGround(options: BursarOptions) {
   mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 })
   const adminToken = adminTokenOf(options)
-  const { store, inspect } = await openStore(options.dataFolder, options.databaseUrl)
+  const log = logObserver(options.logLevel)
+  const { store, inspect } = await openStore(options.dataFolder, options.databaseUrl, (reason) =>
+    log({ kind: 'ledger_failed', reason }),
+  )
   const pepper = await pepperFor(store, options)
   const metrics = metricsObserver(() => store.openHolds())
-  const observe = both(logObserver(options.logLevel), metrics.observe)
+  const observe = both(log, metrics.observe)
   const config: Config = { snapshot: options.load() }
-  const endings = endingFile(join(options.dataFolder, 'endings.jsonl'))
+  const endings = new EndingFile(join(options.dataFolder, 'endings.db'), (reason) => {
+    observe({ kind: 'unexpected', where: 'the journal of endings', reason })
+  })
   await takeOver(store, config.snapshot, observe, endings)
   // Listened for before they are read: what changes meanwhile is not missed.
   const ring = Promise.withResolvers<KeyRing>()
@@ -165,15 +171,13 @@ async function takeOver(
   observe: Observe,
   endings: EndingFile,
 ): Promise<void> {
-  const rules = (): ReturnType<typeof rulesOf> => rulesOf(snapshot)
+  const rules = rulesOf(snapshot)
+  const deps = { clock: systemClock, observe, store }
   // What is known comes before what is presumed.
-  for (const ending of endings.left) {
-    await store.run(ending, systemClock.now(), rules())
-    endings.forget(ending.hold)
-  }
+  await tellEndings({ ...deps, endings, rules }, endings.left())
   const always = instant(Number.MAX_SAFE_INTEGER)
   const before = store.shared ? systemClock.now() : always
-  await expireHolds({ clock: systemClock, observe, store, rules }, before)
+  await expireHolds({ ...deps, rules: () => rules }, before)
   await store.adopt(snapshot.budgets, systemClock.now())
   const { version, notices } = snapshot
   observe({ kind: 'config_loaded', version, notices })
@@ -306,6 +310,8 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
     while (!stopping.signal.aborted) {
       await systemClock.sleep(everyMs, stopping.signal)
       await work().catch((error: unknown) => {
+        // While the ledger is away there is nothing to do, and the calls have said so.
+        if (error instanceof StoreUnavailable) return
         observe({ kind: 'unexpected', where: 'a job', reason: String(error) })
       })
     }

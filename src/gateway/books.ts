@@ -1,7 +1,7 @@
 /**
  * The gateway's hand on the ledger: fails closed when it cannot commit, and never forgets an
- * ending. What could not be settled is tried again until it is durable; the hold stays meanwhile,
- * so money in doubt is money held.
+ * ending. What could not be settled is kept on this machine's disk and tried again until the ledger
+ * has it; the hold stays meanwhile, so money in doubt is money held.
  */
 import type { Ending, HoldCommand, Rules } from '#core/journal.ts'
 import type { Snapshot } from '#core/snapshot.ts'
@@ -34,14 +34,14 @@ export class Books {
     this.#deps = deps
   }
 
-  /** Endings that are not durable yet. Zero before a clean stop. */
+  /** Endings that the ledger does not have yet. Zero before a clean stop. */
   get unsettled(): number {
     return this.#unsettled
   }
 
-  /** Commands that are not durable yet. */
+  /** Commands that the ledger is at, and has time for. */
   get backlog(): number {
-    return this.#commits.size + this.#unsettled
+    return this.#commits.size
   }
 
   /** Null: the ledger cannot commit now, and the call must not go out. */
@@ -96,23 +96,44 @@ export class Books {
     this.#watching = false
   }
 
-  /** Resolves when the ending is durable, however long that takes. */
-  async end(command: Ending, snapshot: Snapshot): Promise<Outcome> {
+  /**
+   * Resolves when the ending is durable: with the accounts after it, or null where the ledger is
+   * away and this machine's disk has it meanwhile. It is told to the ledger until that takes it.
+   */
+  end(command: Ending, snapshot: Snapshot): Promise<Outcome | null> {
+    return new Promise((resolve, reject) => {
+      let kept = false
+      const isKept = (): void => {
+        kept = true
+        resolve(null)
+      }
+      this.#settle(command, snapshot, isKept).then(resolve, (error: unknown) => {
+        if (!kept) return reject(error)
+        this.#deps.observe({ kind: 'unexpected', where: 'a kept ending', reason: String(error) })
+      })
+    })
+  }
+
+  async #settle(command: Ending, snapshot: Snapshot, isKept: () => void): Promise<Outcome> {
     this.#unsettled += 1
-    let kept = false
+    let keeping: Promise<boolean> | null = null
+    const keep = (reason: string): void => {
+      this.#fail(reason)
+      keeping ??= this.#keep(command, isKept)
+    }
     try {
       for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, retryMsMax)) {
+        const run = this.#deps.store.run(command, this.#deps.clock.now(), rulesOf(snapshot))
         try {
-          const now = this.#deps.clock.now()
-          const outcome = await this.#deps.store.run(command, now, rulesOf(snapshot))
+          if ((await this.#inTime(run)) === late) keep('a commit took too long')
+          const outcome = await run
           this.#recover()
-          if (kept) this.#deps.endings.forget(command.hold)
+          if (keeping !== null && (await keeping)) this.#deps.endings.forget(command.hold)
           for (const listener of [...this.#listeners]) listener()
           return outcome
         } catch (error) {
           if (!(error instanceof StoreUnavailable)) throw error
-          this.#fail(error.message)
-          kept ||= this.#keep(command)
+          keep(error.message)
           await this.#deps.clock.sleep(waitMs)
         }
       }
@@ -144,9 +165,10 @@ export class Books {
   }
 
   /** Should this process end before the ledger is back, the next one knows. */
-  #keep(ending: Ending): boolean {
+  async #keep(ending: Ending, isKept: () => void): Promise<boolean> {
     try {
-      this.#deps.endings.keep(ending)
+      await this.#deps.endings.keep(ending)
+      isKept()
       return true
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)

@@ -58,16 +58,23 @@ export function answerFailure({ desk, serving }: Underway, failure: UpstreamFail
   client.end()
 }
 
+/**
+ * Resolves when durable, with what is known of the accounts: while the ledger is away that is what
+ * they were with the hold.
+ */
 export async function endVoid(underway: Underway, reason: string): Promise<Outcome> {
   const {
     desk: { books },
     attempt: { hold },
     serving,
+    held,
   } = underway
-  return books.end({ kind: 'void', hold: hold.id, facts: { reason } }, serving.snapshot)
+  return (
+    (await books.end({ kind: 'void', hold: hold.id, facts: { reason } }, serving.snapshot)) ?? held
+  )
 }
 
-/** Settles at what is known, or at the most it can have been. Resolves when durable. */
+/** Settles at what is known, or at the most it can have been. Resolves as `endVoid` does. */
 export async function endCosted(
   underway: Underway,
   costed: Costed,
@@ -77,6 +84,7 @@ export async function endCosted(
     desk: { deps, books },
     attempt: { hold, target },
     serving,
+    held,
   } = underway
   const timing = timingOf(underway)
   if (costed.cost > hold.amount) {
@@ -114,7 +122,7 @@ export async function endCosted(
     basis: costed.basis,
     ...timing,
   })
-  return outcome
+  return outcome ?? held
 }
 
 export function timingOf(underway: Underway): { ownMs: number; upstreamMs: number } {

@@ -6,8 +6,8 @@ import type { Ending } from '#core/journal.ts'
 import type { HoldId } from '#lib/id.ts'
 
 export interface EndingJournal {
-  /** Durable when it returns. Throws where the disk does not take it. */
-  keep(ending: Ending): void
+  /** Resolves when it is durable. Rejects where the disk does not take it. */
+  keep(ending: Ending): Promise<void>
   /** The ledger has it now. */
   forget(hold: HoldId): void
 }

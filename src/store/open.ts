@@ -1,7 +1,8 @@
 /** Which store it is: SQLite in the data folder, or the PostgreSQL of `DATABASE_URL`. */
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Inspection } from '#core/recount.ts'
-import type { Store } from '#ports/store.ts'
+import { type Store, StoreUnavailable } from '#ports/store.ts'
 import { inspector } from './inspector.ts'
 import { inspectPostgres } from './postgres/inspect.ts'
 import { PostgresStore } from './postgres/store.ts'
@@ -13,21 +14,35 @@ export interface Opened {
   readonly inspect: () => Promise<Inspection>
 }
 
+/** A database that is not there yet is waited for, however long: `waiting` hears why. */
 export async function openStore(
   dataFolder: string,
   databaseUrl: string | undefined,
+  waiting: (reason: string) => void,
 ): Promise<Opened> {
-  if (databaseUrl === undefined || databaseUrl === '') {
+  if (databaseUrl === undefined) {
     const path = join(dataFolder, 'bursar.db')
     return { store: new SqliteStore({ path }), inspect: inspector(path) }
   }
-  const url = checked(databaseUrl)
-  const store = await PostgresStore.open({ url })
-  return { store, inspect: () => inspectPostgres(url) }
+  const url = postgresUrl(databaseUrl, 'DATABASE_URL')
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const store = await PostgresStore.open({ url })
+      return { store, inspect: () => inspectPostgres(url) }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      if (tries % tellEvery === 0) waiting(`waiting for the database: ${error.message}`)
+      await setTimeout(retryMs)
+    }
+  }
 }
 
-function checked(url: string): string {
+const retryMs = 500
+const tellEvery = 60
+
+/** `url`, if it is one. Throws with the name of where it came from. */
+export function postgresUrl(url: string, from: string): string {
   if (/^postgres(ql)?:\/\//.test(url)) return url
   // Not the URL itself: it may have a password in it.
-  throw new Error('DATABASE_URL must begin with postgres://, or be unset for SQLite')
+  throw new Error(`${from} must begin with postgres://`)
 }

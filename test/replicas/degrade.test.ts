@@ -1,7 +1,9 @@
 /** The database is away: nothing is admitted, nothing grows, and nothing spent is forgotten. */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { PostgresStore } from '#store/postgres/store.ts'
+import { EndingFile } from '#system/ending-journal.ts'
 import { until } from '#test/support/bursar.ts'
 import { ask, type Child, makeKey, newSite, type Site } from '#test/support/child.ts'
 import { type Postgres, startPostgres } from '#test/support/postgres.ts'
@@ -60,57 +62,61 @@ test.each(Object.entries(aways))(
   },
 )
 
-test('calls that end while it is away are settled at their cost, though their process dies', async () => {
+test('calls that end while it is away are answered, and settled at their cost though their process dies', async () => {
   const child = await startReplica(site, url, 0)
   const key = await makeKey(child)
-  const calls = Array.from({ length: 10 }, () => stream(child, key))
+  const streams = Array.from({ length: 10 }, () => longCall(child, key, true))
+  const others = Array.from({ length: 10 }, () => longCall(child, key, false))
   const store = await PostgresStore.open({ url })
-  await until('10 holds', async () => (await store.openHolds()) === 10)
+  await until('20 holds', async () => (await store.openHolds()) === 20)
   await store.close()
   await postgres.crash()
-  // The callers get all of their answers; only the books have to wait.
-  const answers = await Promise.all(calls)
-  expect(answers.every((text) => text.includes('data: [DONE]'))).toBe(true)
-  const journal = `${site.folder}/replica-0/endings.jsonl`
-  const kept = (): number => readFileSync(journal, 'utf8').split('\n').length - 1
-  await until('10 endings are on the disk', () => kept() === 10)
+  // The callers get all of their answers, to the end; only the books have to wait.
+  const told = await Promise.all([...streams, ...others])
+  expect(told.every(({ text }) => text.length > 100)).toBe(true)
+  expect(told.every(({ cost }) => cost !== null)).toBe(true)
   await child.kill()
-  await postgres.start()
 
-  await using _next = await startReplica(site, url, 0)
+  // The next one waits for the database, as long as it takes.
+  const log = Promise.withResolvers<string>()
+  const next = startReplica(site, url, 0, log.resolve)
+  expect(await log.promise).toContain('waiting for the database')
+  await postgres.start()
+  await using _next = await next
   const after = await PostgresStore.open({ url })
   const holds = await after.recentHolds(100)
   await after.close()
-  expect(holds).toHaveLength(10)
   expect(holds.map(({ state, basis }) => `${state} ${basis}`)).toEqual(
-    holds.map(() => 'settled actual'),
+    told.map(() => 'settled actual'),
   )
+  const costs = new Map(holds.map(({ call, cost }) => [String(call), cost]))
+  for (const { call, cost } of told) expect(costs.get(call)).toBe(nanosOf(cost))
   const posted = holds.reduce((sum, { cost }) => sum + (cost ?? 0n), 0n)
-  expect(posted).toBe(BigInt(site.simulator.bill().total_usd.replace('.', '')))
-  expect(readFileSync(journal, 'utf8')).toBe('')
+  expect(posted).toBe(nanosOf(site.simulator.bill().total_usd))
+  const journal = new EndingFile(join(site.folder, 'replica-0', 'endings.db'), expect.unreachable)
+  expect(journal.left()).toEqual([])
+  journal.close()
 })
 
-/** The text of a stream of a second and a half, as far as it comes. */
-async function stream({ url: base }: Child, key: string): Promise<string> {
+const nanosOf = (usd: string | null): bigint => BigInt(usd?.replace('.', '') ?? -1)
+
+/** A call of a second and a half, to its end: its answer, and what it was told to have cost. */
+async function longCall({ url: base }: Child, key: string, stream: boolean) {
   const answer = await fetch(`${base}/v1/chat/completions`, {
     method: 'POST',
     body: JSON.stringify({
       model: 'gpt-5-mini',
-      stream: true,
+      stream,
       max_tokens: 50,
       messages: [{ role: 'user', content: 'hello' }],
     }),
-    headers: { 'x-api-key': key, 'bursar-sim': 'tokens=30; chunks=30; pace=50' },
+    headers: {
+      'x-api-key': key,
+      'bursar-sim': stream ? 'tokens=30; chunks=30; pace=50' : 'tokens=30; delay=1500',
+    },
   })
-  let text = ''
-  try {
-    for await (const chunk of answer.body ?? []) {
-      text += Buffer.from(chunk).toString()
-      // What comes behind it is written once the books are: not now.
-      if (text.includes('data: [DONE]')) break
-    }
-  } catch {
-    // Cut off: what came has to do.
-  }
-  return text
+  const call = answer.headers.get('bursar-call-id') ?? ''
+  const text = await answer.text()
+  const said = /^: bursar .*"cost_usd":"([\d.]+)"/m.exec(text)?.[1]
+  return { call, text, cost: said ?? answer.headers.get('bursar-cost-usd') }
 }

@@ -1,6 +1,6 @@
 /** Replicas die and the database falls over, again and again, and nobody is told a wrong thing. */
 import { Client } from 'pg'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { instant } from '#core/time.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { inspectPostgres } from '#store/postgres/inspect.ts'
@@ -13,6 +13,7 @@ import { type Postgres, startPostgres } from '#test/support/postgres.ts'
 import { startReplica } from '#test/support/replicas.ts'
 
 const [kills, crashes] = process.env.BURSAR_LONG === '1' ? [1000, 200] : [100, 20]
+vi.setConfig({ testTimeout: kills * 9000 })
 const users = 150
 /** Each user's day is soon used up: then what is admitted is decided by the last nano-dollar. */
 const config = `budgets:
@@ -26,7 +27,7 @@ async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/** A replica may find no database when it starts: then it ends, and is started again. */
+/** The database may fall over just when it starts: then it ends, and is started again. */
 async function started(site: Site, url: string, no: number): Promise<Child> {
   for (;;) {
     const child = await startReplica(site, url, no).catch(() => null)
@@ -125,4 +126,4 @@ test(`${kills} kills of replicas, ${crashes} crashes of PostgreSQL: nothing lost
   } finally {
     await store.close()
   }
-}, kills * 9000)
+})

@@ -5,7 +5,7 @@ import { PostgresStore } from '#store/postgres/store.ts'
 import { moveIn } from '#store/postgres/move-in.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { apiAt } from '#test/support/bursar.ts'
-import { ask, makeKey, newSite, runBursar, startChild } from '#test/support/child.ts'
+import { ask, type Ended, makeKey, newSite, runBursar, startChild } from '#test/support/child.ts'
 import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
 import { startPostgres } from '#test/support/postgres.ts'
 import { startReplica } from '#test/support/replicas.ts'
@@ -33,11 +33,25 @@ test('keys open, and every balance is what it was', async () => {
   expect(moved.said).toContain('20 holds (0 open): moved')
   expect(moved.code).toBe(0)
   const again = await runBursar(move)
-  expect([again.code, again.said]).toEqual([1, expect.stringContaining('has a ledger already')])
+  expect([again.code, again.said]).toEqual([1, expect.stringContaining('moved there already')])
   await using after = await startReplica(site, url, 0)
   expect(await spent(after.url)).toEqual(was)
   expect((await ask(after, key)).status).toBe(200)
   expect(await spent(after.url)).not.toEqual(was)
+})
+
+test('what is no PostgreSQL, or not there, is no place to move to', async () => {
+  await using site = await newSite()
+  await (await startChild(site)).stop()
+  const to = (url: string): Promise<Ended> =>
+    runBursar(['migrate', '--from', site.data, '--to', url])
+  for (const url of ['', './other', 'mysql://user:secret@127.0.0.1/bursar']) {
+    const { code, said } = await to(url)
+    expect([code, said]).toEqual([1, expect.stringContaining('--to must begin with postgres://')])
+    expect(said).not.toContain('secret')
+  }
+  const away = await to('postgres://bursar@127.0.0.1:1/bursar')
+  expect([away.code, away.said]).toEqual([1, expect.stringContaining('ECONNREFUSED')])
 })
 
 test('a move that was interrupted goes on, and nobody starts on half a ledger', async () => {

@@ -4,7 +4,7 @@ import { hardLimit } from '#core/budget.ts'
 import { fold } from '#core/fold.ts'
 import type { AccountKey } from '#core/account.ts'
 import type { EntryLine, Hold, LedgerEntry } from '#core/journal.ts'
-import { nanos } from '#core/money.ts'
+import { formatUsd, nanos } from '#core/money.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { addEntry, checkAccount, checkHold, newRecount } from '#core/recount.ts'
 import { instant } from '#core/time.ts'
@@ -128,6 +128,15 @@ export async function atRest(
   assert.equal(spent?.presumed ?? 0n, 0n, 'and nothing of it is presumed any more')
   await recounted(store, entries, after)
   return presumed.length
+}
+
+/** What a caller was told stays true, whatever became of the process that told it. */
+export async function checkTold(store: Store, told: ReadonlyMap<string, string>): Promise<void> {
+  const holds = await store.recentHolds(100_000)
+  const costs = new Set(holds.map(({ call, cost }) => `${call} ${formatUsd(cost ?? nanos(0n))}`))
+  for (const [call, cost] of told) {
+    assert.ok(costs.has(`${call} ${cost}`), `${call} was told ${cost}, and the ledger says another`)
+  }
 }
 
 /** What `bursar doctor` would say: nothing. */

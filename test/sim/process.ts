@@ -1,11 +1,13 @@
 /** One gateway of a simulated world: what it awaits dies with it. */
 import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import type { Ending } from '#core/journal.ts'
 import { instant } from '#core/time.ts'
 import { Books } from '#gateway/books.ts'
 import { type GatewayDeps, usualLimits } from '#gateway/deps.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
+import type { HoldId } from '#lib/id.ts'
 import type { Clock } from '#ports/clock.ts'
 import { type LedgerStore, type Store, StoreUnavailable } from '#ports/store.ts'
 import type { Upstream } from '#ports/upstream.ts'
@@ -70,6 +72,8 @@ export interface Surroundings {
 
 export interface Process {
   readonly desk: Desk
+  /** What its disk has that the ledger may not have yet. */
+  readonly kept: ReadonlyMap<HoldId, Ending>
   /** Resolves when it is killed. */
   readonly dead: Promise<void>
   kill(): void
@@ -82,10 +86,11 @@ export function boot(world: Surroundings): Process {
     alive = false
     resolve()
   }
-  return { desk: deskOf(world, () => alive), dead, kill }
+  const kept = new Map<HoldId, Ending>()
+  return { desk: deskOf(world, () => alive, kept), kept, dead, kill }
 }
 
-function deskOf(world: Surroundings, alive: () => boolean): Desk {
+function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, Ending>): Desk {
   const { clock, provider, flaky } = world
   const never = new Promise<never>(() => {})
   const deps: GatewayDeps = {
@@ -117,7 +122,14 @@ function deskOf(world: Surroundings, alive: () => boolean): Desk {
         return alive() ? outcome : never
       },
     },
-    endings: { keep: () => {}, forget: () => {} },
+    endings: {
+      keep: async (ending) => {
+        await clock.sleep(1)
+        if (!alive()) await never
+        kept.set(ending.hold, ending)
+      },
+      forget: (hold) => kept.delete(hold),
+    },
     balances: world.store,
     snapshot: world.snapshot,
     findKey: () => key,

@@ -24,6 +24,8 @@ export interface Swarm {
   readonly jumps: number
   /** Times the config is replaced while calls are under way. */
   readonly reloads: number
+  /** Times the ledger takes nothing for up to a minute. */
+  readonly aways: number
 }
 
 export function drawSwarm(chance: () => number): Swarm {
@@ -45,6 +47,7 @@ export function drawSwarm(chance: () => number): Swarm {
     crashes: times(3),
     jumps: times(2),
     reloads: times(3),
+    aways: times(3),
   }
 }
 
@@ -65,4 +68,5 @@ export const calm: Swarm = {
   crashes: 0,
   jumps: 0,
   reloads: 0,
+  aways: 0,
 }

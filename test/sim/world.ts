@@ -9,11 +9,12 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { instant } from '#core/time.ts'
 import { rulesOf } from '#gateway/books.ts'
 import { serveCall } from '#gateway/serve.ts'
+import { tellEndings } from '#jobs/endings.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import type { Client } from '#ports/client.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { Store } from '#ports/store.ts'
-import { atRest, Auditor, limitsOf } from './checks.ts'
+import { atRest, Auditor, checkTold, limitsOf } from './checks.ts'
 import { generator, VirtualClock } from './clock.ts'
 import { snapshotOf } from './config.ts'
 import { boot, type Process, shaky, type Surroundings } from './process.ts'
@@ -34,6 +35,8 @@ interface Tally {
   answered: number
   refused: number
   aborted: number
+  /** What callers were told that their call did cost, by call. */
+  readonly told: Map<string, string>
 }
 
 /** A caller that may hang up. After a crash nothing it does reaches anybody. */
@@ -57,12 +60,19 @@ function caller(clock: Clock, tally: Tally, abortAfterMs: number | null): Client
     get started() {
       return started
     },
-    start: (status) => {
+    start: (status, headers) => {
       started = true
       if (status === 200) tally.answered += 1
       else tally.refused += 1
+      const cost = headers['bursar-cost-usd']
+      if (cost !== undefined) tally.told.set(headers['bursar-call-id'] ?? '', cost)
     },
-    write: () => true,
+    write: (bytes) => {
+      const said = /^: bursar (.*)\n/.exec(Buffer.from(bytes).toString())?.[1]
+      const { call, cost_usd: cost } = JSON.parse(said ?? '{}') as Record<string, string>
+      if (call !== undefined) tally.told.set(call, cost ?? '')
+      return true
+    },
     end: () => {
       done = true
     },
@@ -132,10 +142,11 @@ class World {
   readonly #configs: Snapshot[]
   readonly #auditor: Auditor
   readonly #processes: Process[] = []
-  readonly #tally: Tally = { answered: 0, refused: 0, aborted: 0 }
+  readonly #tally: Tally = { answered: 0, refused: 0, aborted: 0, told: new Map() }
   readonly #failures: Error[] = []
   #snapshot: Snapshot
   #faulty = true
+  #away = 0
   #open = 0
   #changed = false
   #crashes = 0
@@ -148,6 +159,7 @@ class World {
     this.#chance = generator(seed)
     this.#swarm = drawSwarm(generator(seed + 3_000_003))
     const swarm = (): Swarm => (this.#faulty ? this.#swarm : calm)
+    const storeSwarm = (): Swarm => (this.#away > 0 ? { ...swarm(), failBefore: 1 } : swarm())
     const clock = this.#clock
     this.#provider = new BillingProvider(clock, generator(seed + 1_000_003), swarm)
     this.#snapshot = snapshotOf(this.#chance, 'sim-0')
@@ -159,7 +171,7 @@ class World {
       chance: this.#chance,
       provider: this.#provider,
       store,
-      flaky: shaky(stores, clock, generator(seed + 2_000_003), swarm),
+      flaky: shaky(stores, clock, generator(seed + 2_000_003), storeSwarm),
       snapshot: () => this.#snapshot,
       token: (n) => String(tokens++).padStart(n, '0'),
       unexpected: (reason) => this.#failures.push(new Error(reason)),
@@ -177,6 +189,7 @@ class World {
     for (let i = 0; i < this.#swarm.crashes; i += 1) this.#start(() => this.#crash())
     for (let i = 0; i < this.#swarm.jumps; i += 1) this.#start(() => this.#jump())
     for (let i = 0; i < this.#swarm.reloads; i += 1) this.#start(() => this.#reload())
+    for (let i = 0; i < this.#swarm.aways; i += 1) this.#start(() => this.#leave())
     await this.#clock.run(
       () => this.#open === 0,
       () => this.#audit(),
@@ -194,6 +207,7 @@ class World {
     this.#start(() => this.#call(0, 1))
     await this.#clock.run(() => this.#open === 0)
     assert.equal(this.#tally.answered, before + 1, 'after the faults a call that fits is answered')
+    await checkTold(this.#store, this.#tally.told)
     const { bill } = this.#provider
     const parts = [this.#clock, this.#store, this.#snapshot, this.#auditor] as const
     this.#presumed = await atRest(...parts, bill, this.#failures)
@@ -202,8 +216,9 @@ class World {
   async report(): Promise<Report> {
     if (this.#failures[0] !== undefined) throw this.#failures[0]
     const { bill } = this.#provider
+    const { told: _, ...tally } = this.#tally
     return {
-      ...this.#tally,
+      ...tally,
       crashes: this.#crashes,
       presumed: this.#presumed,
       billed: formatUsd(nanos([...bill.values()].reduce((a, b) => a + b, 0n))),
@@ -250,6 +265,10 @@ class World {
     dead.kill()
     this.#crashes += 1
     this.#processes[this.#processes.indexOf(dead)] = boot(this.#surroundings)
+    const { clock, store } = this.#surroundings
+    const endings = { keep: async () => {}, forget: () => {} }
+    const deps = { clock, observe: () => {}, store, endings, rules: rulesOf(this.#snapshot) }
+    await tellEndings(deps, [...dead.kept.values()])
     // Alone it knows that nobody else has open holds; among others it waits until they are due.
     const until = this.#swarm.gateways === 1 ? Number.MAX_SAFE_INTEGER : this.#clock.now()
     await this.#expire(until)
@@ -259,6 +278,14 @@ class World {
   async #jump(): Promise<void> {
     await this.#clock.sleep(Math.floor(this.#chance() * 150_000))
     this.#clock.jump(Math.floor((this.#chance() - 0.3) * 3_600_000))
+  }
+
+  /** The ledger takes nothing for a while. */
+  async #leave(): Promise<void> {
+    await this.#clock.sleep(Math.floor(this.#chance() * 120_000))
+    this.#away += 1
+    await this.#clock.sleep(Math.floor(this.#chance() * 60_000))
+    this.#away -= 1
   }
 
   /** Calls under way keep the config they began with. */

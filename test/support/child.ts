@@ -96,15 +96,20 @@ export function runBursar(args: readonly string[], env: NodeJS.ProcessEnv = {}):
   return ending(...launch(args, env))
 }
 
-/** `bursar up`; resolves when it has printed where it listens, rejects when it ends before. */
+/**
+ * `bursar up`; resolves when it has printed where it listens, rejects when it ends before. `said`
+ * hears all of its log so far, whenever there is more.
+ */
 export async function startChild(
   { folder, data }: Site,
   env: NodeJS.ProcessEnv = {},
+  said: (log: string) => void = () => {},
 ): Promise<Child> {
   const config = join(folder, 'bursar.yaml')
   const args = ['up', '--listen', '127.0.0.1:0', '--config', config, '--data', data]
   const [child, log] = launch(args, env)
   const ended = ending(child, log)
+  child.stderr?.on('data', () => said(log()))
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout?.on('data', () => {
       const found = /Anthropic\s+(http:\S+)/.exec(log())?.[1]

@@ -9,10 +9,15 @@ export interface Replicas extends AsyncDisposable {
   next(): Child
 }
 
-/** Starts replica `no`, which keeps nothing but its own few files. */
-export function startReplica(site: Site, databaseUrl: string, no: number): Promise<Child> {
+/** Starts replica `no`, which keeps nothing but its own few files. `said` hears its log. */
+export function startReplica(
+  site: Site,
+  databaseUrl: string,
+  no: number,
+  said?: (log: string) => void,
+): Promise<Child> {
   const data = join(site.folder, `replica-${no}`)
-  return startChild({ ...site, data }, { DATABASE_URL: databaseUrl })
+  return startChild({ ...site, data }, { DATABASE_URL: databaseUrl }, said)
 }
 
 export async function startReplicas(

@@ -56,18 +56,12 @@ interface Link {
 export class Connection {
   readonly #settings: ClientConfig
   readonly #opened: (client: Client) => Promise<unknown>
-  readonly #lost: () => void
   #link: Link | null = null
 
-  /** `opened` makes a new connection ready; `lost` hears that one is gone. */
-  constructor(
-    settings: ClientConfig,
-    opened: (client: Client) => Promise<unknown>,
-    lost: () => void = () => {},
-  ) {
+  /** `opened` makes a new connection ready. */
+  constructor(settings: ClientConfig, opened: (client: Client) => Promise<unknown>) {
     this.#settings = settings
     this.#opened = opened
-    this.#lost = lost
   }
 
   /** Rejects with `Unreachable`. */
@@ -92,9 +86,7 @@ export class Connection {
     const socket = new Socket()
     const client = new Client({ ...this.#settings, stream: () => socket })
     const gone = (): void => {
-      if (this.#link?.socket !== socket) return
-      this.#link = null
-      this.#lost()
+      if (this.#link?.socket === socket) this.#link = null
     }
     client.on('error', gone)
     client.on('end', gone)
@@ -142,7 +134,15 @@ export function readPool(url: string): Pool {
   return pool
 }
 
-/** Work on a connection of its own, for as long as it takes: migrations, counting a ledger. */
+/** The database answers, and is not one to work with: asking it again will not help. */
+export class Unusable extends Error {
+  override readonly name = 'Unusable'
+}
+
+/**
+ * Work on a connection of its own, for as long as it takes: migrations, counting a ledger. Rejects
+ * with `StoreUnavailable` where the database cannot be reached.
+ */
 export async function patiently<Value>(
   url: string,
   work: (client: Client) => Promise<Value>,
@@ -151,7 +151,8 @@ export async function patiently<Value>(
   try {
     return await work(await connection.use())
   } catch (error) {
-    throw unavailable(error)
+    const failure = failureOf(error)
+    throw failure instanceof Unreachable ? unavailable(failure) : failure
   } finally {
     await connection.close()
   }
@@ -160,7 +161,7 @@ export async function patiently<Value>(
 /** What the server says of one statement is about that; anything else is about the server. */
 export function failureOf(error: unknown): Error {
   const isAnswer = error instanceof DatabaseError && !/^(08|25|53|57|58|XX)/.test(error.code ?? '')
-  if (isAnswer || error instanceof Unreachable) return error
+  if (isAnswer || error instanceof Unreachable || error instanceof Unusable) return error
   const reason = error instanceof Error ? error.message || error.name : String(error)
   return new Unreachable(`PostgreSQL: ${reason}`, { cause: error })
 }

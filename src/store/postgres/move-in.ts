@@ -10,7 +10,7 @@ import type { Inspection } from '#core/recount.ts'
 import { instant } from '#core/time.ts'
 import { lock, openConnection } from '#store/sqlite-connection.ts'
 import { inspect } from '#store/sqlite-inspect.ts'
-import { patiently } from './connection.ts'
+import { patiently, Unusable } from './connection.ts'
 import { inspectPostgres } from './inspect.ts'
 import { makePartitions } from './partitions.ts'
 import { migrate } from './schema.ts'
@@ -62,7 +62,8 @@ export async function moveIn(
     const after = await inspectPostgres(url)
     await patiently(url, async (client) => {
       await compare(path, client, before, after)
-      await client.query(`delete from bursar.setting where name = 'moving_in'`)
+      await client.query(`delete from bursar.setting where name = 'moved_in'`)
+      await client.query(`update bursar.setting set name = 'moved_in' where name = 'moving_in'`)
     })
     return after
   } finally {
@@ -72,13 +73,19 @@ export async function moveIn(
 
 /** The database is empty, or holds what an interrupted move of the same ledger has copied. */
 async function claim(client: Client, path: string): Promise<void> {
-  const { rows } = await client.query<{ value: string }>(
-    `select value from bursar.setting where name = 'moving_in'`,
+  const { rows } = await client.query<{ name: string; value: string }>(
+    `select name, value from bursar.setting where name in ('moving_in', 'moved_in')`,
   )
-  if (rows[0]?.value === path) return
+  const from = new Map(rows.map(({ name, value }) => [name, value]))
+  if (from.get('moving_in') === path) return
+  if (from.get('moved_in') === path) {
+    throw new Unusable('this ledger was moved there already: start replicas with DATABASE_URL')
+  }
   const found = await client.query('select 1 from bursar.entry limit 1')
   if (rows.length > 0 || found.rows.length > 0) {
-    throw new Error('the database has a ledger already: name an empty one, nothing is overwritten')
+    throw new Unusable(
+      'the database has a ledger already: name an empty one, nothing is overwritten',
+    )
   }
   await client.query(`insert into bursar.setting (name, value) values ('moving_in', $1)`, [path])
 }
@@ -87,7 +94,7 @@ async function claim(client: Client, path: string): Promise<void> {
 export async function refuseHalfMoved(client: Client): Promise<void> {
   const { rows } = await client.query(`select 1 from bursar.setting where name = 'moving_in'`)
   if (rows.length === 0) return
-  throw new Error('a ledger was moved here, and not to its end: run `bursar migrate` again')
+  throw new Unusable('a ledger was moved here, and not to its end: run `bursar migrate` again')
 }
 
 async function copyAll(
@@ -172,10 +179,10 @@ async function compare(
   after: Inspection,
 ): Promise<void> {
   const [fault] = after.findings
-  if (fault !== undefined) throw new Error(`the copy is not sound: ${fault.message}`)
+  if (fault !== undefined) throw new Unusable(`the copy is not sound: ${fault.message}`)
   for (const count of ['entries', 'accounts', 'holds', 'openHolds'] as const) {
     if (before[count] !== after[count]) {
-      throw new Error(`${count}: ${before[count]} before, ${after[count]} in the copy`)
+      throw new Unusable(`${count}: ${before[count]} before, ${after[count]} in the copy`)
     }
   }
   const sql = (schema: string): string =>
@@ -191,6 +198,6 @@ async function compare(
   for (const [no, { key, posted, pending }] of rows.entries()) {
     const { key: name, ...balance } = own[no] ?? {}
     if (name === key && balance.posted === posted && balance.pending === pending) continue
-    throw new Error(`the balance of ${key} differs from that of ${String(name)}`)
+    throw new Unusable(`the balance of ${key} differs from that of ${String(name)}`)
   }
 }

@@ -3,6 +3,7 @@
  * newer database is refused, not guessed at. Columns are those of `#store/codec.ts`.
  */
 import type { ClientBase } from 'pg'
+import { Unusable } from './connection.ts'
 
 /**
  * `entry` and `hold` are partitioned by month, so that what retention allows to go goes at once. An
@@ -97,7 +98,7 @@ export async function migrate(client: ClientBase): Promise<void> {
     const { rows } = await client.query('select version from bursar.schema_version')
     const version = Number(rows[0]?.version ?? 0)
     if (version > migrations.length) {
-      throw new Error(
+      throw new Unusable(
         `the database was written by a newer Bursar (schema ${version}, this one knows ` +
           `${migrations.length}): install that version or restore a backup`,
       )
