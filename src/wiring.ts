@@ -16,6 +16,7 @@ import { Intake } from '#gateway/intake.ts'
 import { type ConnectionLimits, listen } from '#gateway/listener.ts'
 import { Replays } from '#gateway/replays.ts'
 import type { Desk } from '#gateway/serve.ts'
+import { takeUp } from '#jobs/adoption.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { expireHolds } from '#jobs/holds.ts'
@@ -71,7 +72,7 @@ async function layGround(options: BursarOptions) {
   const pepper = await pepperFor(store, options)
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(log, metrics.observe)
-  const config: Config = { snapshot: options.load() }
+  const config: Config = { snapshot: options.load(), reloaded: Promise.resolve() }
   const endings = new EndingFile(join(options.dataFolder, 'endings.db'), (reason) => {
     observe({ kind: 'unexpected', where: 'the journal of endings', reason })
   })
@@ -162,6 +163,8 @@ function both(one: Observe, other: Observe): Observe {
 
 interface Config {
   snapshot: Snapshot
+  /** Resolves when nothing is being read again. */
+  reloaded: Promise<unknown>
 }
 
 /** New budgets are counted from the ledger; what a dead process left open is presumed spent. */
@@ -190,11 +193,20 @@ interface Reloading {
   readonly observe: Observe
 }
 
-async function reload({ options, config, store, observe }: Reloading): Promise<string | null> {
+/** One after the other: what was read first must not be in force last. */
+function reload(reloading: Reloading): Promise<string | null> {
+  const { config } = reloading
+  const next = config.reloaded.then(() => reloadNow(reloading))
+  config.reloaded = next
+  return next
+}
+
+async function reloadNow({ options, config, store, observe }: Reloading): Promise<string | null> {
   try {
     const snapshot = options.load()
-    await store.adopt(snapshot.budgets, systemClock.now())
-    config.snapshot = snapshot
+    await takeUp(store, systemClock, snapshot, () => {
+      config.snapshot = snapshot
+    })
     observe({ kind: 'config_loaded', version: snapshot.version, notices: snapshot.notices })
     return null
   } catch (error) {

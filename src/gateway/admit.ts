@@ -29,18 +29,20 @@ export async function admit(
   deps: GatewayDeps,
   books: Books,
   waiting: Waiting,
-  serving: Serving,
+  opened: Serving,
   target: Target,
   no: number,
 ): Promise<Admission> {
-  const { snapshot } = serving
-  const command = holdCommand(serving, target, no)
-  const deadline = after(deps.clock.now(), snapshot.policy.maxWaitMs)
+  const deadline = after(deps.clock.now(), opened.snapshot.policy.maxWaitMs)
   for (;;) {
-    if (serving.client.gone) return { kind: 'gone' }
+    if (opened.client.gone) return { kind: 'gone' }
+    // Asked for in the same turn as it is put to the ledger: whatever config comes after this is
+    // counted after it.
+    const serving = { ...opened, snapshot: deps.snapshot() }
+    const command = holdCommand(serving, target, no)
     const now = deps.clock.now()
     const expiresAt = after(now, deps.limits.holdMs)
-    const outcome = await books.hold({ ...command.hold, expiresAt }, snapshot)
+    const outcome = await books.hold({ ...command.hold, expiresAt })
     if (outcome === null) return { kind: 'refused', refusal: unavailable(serving), outcome }
     const { result } = outcome
     if (result.status === 'applied' || result.status === 'repeated') {

@@ -45,16 +45,16 @@ export class Books {
   }
 
   /** Null: the ledger cannot commit now, and the call must not go out. */
-  async hold(command: HoldCommand, snapshot: Snapshot): Promise<Outcome | null> {
+  async hold(command: HoldCommand): Promise<Outcome | null> {
     const now = this.#deps.clock.now()
     if (this.#failing && now < this.#probeAt) return null
     this.#probeAt = now + probeMs
-    const run = this.#deps.store.run(command, now, rulesOf(snapshot))
+    const run = this.#deps.store.run(command, now, this.#rules())
     try {
       const first = await this.#inTime(run)
       if (first === late) {
         this.#fail('a commit took too long')
-        this.#abandon(run, command.hold, snapshot)
+        this.#abandon(run, command.hold)
         return null
       }
       this.#recover()
@@ -63,7 +63,7 @@ export class Books {
       if (!(error instanceof StoreUnavailable)) throw error
       this.#fail(error.message)
       // The outcome of a failed commit may be unknown: whatever it was, nothing is held after this.
-      this.#abandon(run, command.hold, snapshot)
+      this.#abandon(run, command.hold)
       return null
     }
   }
@@ -100,21 +100,21 @@ export class Books {
    * Resolves when the ending is durable: with the accounts after it, or null where the ledger is
    * away and this machine's disk has it meanwhile. It is told to the ledger until that takes it.
    */
-  end(command: Ending, snapshot: Snapshot): Promise<Outcome | null> {
+  end(command: Ending): Promise<Outcome | null> {
     return new Promise((resolve, reject) => {
       let kept = false
       const isKept = (): void => {
         kept = true
         resolve(null)
       }
-      this.#settle(command, snapshot, isKept).then(resolve, (error: unknown) => {
+      this.#settle(command, isKept).then(resolve, (error: unknown) => {
         if (!kept) return reject(error)
         this.#deps.observe({ kind: 'unexpected', where: 'a kept ending', reason: String(error) })
       })
     })
   }
 
-  async #settle(command: Ending, snapshot: Snapshot, isKept: () => void): Promise<Outcome> {
+  async #settle(command: Ending, isKept: () => void): Promise<Outcome> {
     this.#unsettled += 1
     let keeping: Promise<boolean> | null = null
     const keep = (reason: string): void => {
@@ -123,7 +123,7 @@ export class Books {
     }
     try {
       for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, retryMsMax)) {
-        const run = this.#deps.store.run(command, this.#deps.clock.now(), rulesOf(snapshot))
+        const run = this.#deps.store.run(command, this.#deps.clock.now(), this.#rules())
         try {
           if ((await this.#inTime(run)) === late) keep('a commit took too long')
           const outcome = await run
@@ -156,9 +156,9 @@ export class Books {
   }
 
   /** The hold may still commit after we gave up on it: nothing was sent, so it is voided. */
-  #abandon(run: Promise<Outcome>, hold: HoldId, snapshot: Snapshot): void {
+  #abandon(run: Promise<Outcome>, hold: HoldId): void {
     const undo = (): Promise<unknown> =>
-      this.end({ kind: 'void', hold, facts: { reason: 'the ledger was too slow' } }, snapshot)
+      this.end({ kind: 'void', hold, facts: { reason: 'the ledger was too slow' } })
     run.then(undo, undo).catch((error: unknown) => {
       this.#deps.observe({ kind: 'unexpected', where: 'abandoned hold', reason: String(error) })
     })
@@ -175,6 +175,11 @@ export class Books {
       this.#deps.observe({ kind: 'unexpected', where: 'the journal of endings', reason })
       return false
     }
+  }
+
+  /** Those in force, whichever the call began with: it may end where a budget is new. */
+  #rules(): Rules {
+    return rulesOf(this.#deps.snapshot())
   }
 
   #fail(reason: string): void {

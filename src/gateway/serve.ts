@@ -152,7 +152,7 @@ async function tryTargets(
       return false
     }
     if (serving.client.gone) {
-      await giveBack(desk, serving, admission.attempt)
+      await giveBack(desk, admission.attempt)
       return false
     }
     const final = no === plan.length - 1
@@ -165,9 +165,9 @@ async function tryTargets(
 }
 
 /** The caller hung up before anything was sent: nothing is owed. */
-async function giveBack({ books }: Desk, { snapshot }: Serving, { hold }: Attempt): Promise<void> {
+async function giveBack({ books }: Desk, { hold }: Attempt): Promise<void> {
   const facts = { reason: 'the caller hung up before it was sent' }
-  await books.end({ kind: 'void', hold: hold.id, facts }, snapshot)
+  await books.end({ kind: 'void', hold: hold.id, facts })
 }
 
 type Opened = Result<Serving, Refusal>
@@ -223,7 +223,8 @@ function refuseServing(
   refusal: Refusal,
   outcome: Outcome | null = null,
 ): void {
-  const { snapshot, principal, dialect, client } = serving
+  const { principal, dialect, client } = serving
+  const snapshot = deps.snapshot()
   const views =
     outcome === null
       ? []

@@ -66,12 +66,9 @@ export async function endVoid(underway: Underway, reason: string): Promise<Outco
   const {
     desk: { books },
     attempt: { hold },
-    serving,
     held,
   } = underway
-  return (
-    (await books.end({ kind: 'void', hold: hold.id, facts: { reason } }, serving.snapshot)) ?? held
-  )
+  return (await books.end({ kind: 'void', hold: hold.id, facts: { reason } })) ?? held
 }
 
 /** Settles at what is known, or at the most it can have been. Resolves as `endVoid` does. */
@@ -100,17 +97,14 @@ export async function endCosted(
     const { oddities } = costed
     deps.observe({ kind: 'odd_usage', call: serving.id, model: target.model, oddities })
   }
-  const outcome = await books.end(
-    {
-      kind: 'settle',
-      hold: hold.id,
-      cost: costed.cost,
-      tokens: costed.tokens,
-      basis: costed.basis,
-      facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs },
-    },
-    serving.snapshot,
-  )
+  const outcome = await books.end({
+    kind: 'settle',
+    hold: hold.id,
+    cost: costed.cost,
+    tokens: costed.tokens,
+    basis: costed.basis,
+    facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs },
+  })
   deps.observe({
     kind: 'call_ended',
     call: serving.id,
@@ -159,18 +153,19 @@ export function servedHeaders(
     serving,
     attempt: { target, clampedTo },
   } = underway
-  const { snapshot, id } = serving
-  const now = underway.desk.deps.clock.now()
+  const { deps } = underway.desk
+  const snapshot = deps.snapshot()
+  const now = deps.clock.now()
   const views = viewsOf(outcome.accounts, rulesOf(snapshot), outcome.overrides, now)
   const { ownMs, upstreamMs } = timingOf(underway)
   const out: Record<string, string> = {
     ...answerHeaders(upstream),
-    'bursar-call-id': id,
+    'bursar-call-id': serving.id,
     'bursar-model': target.model.replace(/[^\x20-\x7e]/g, '?'),
     ...budgetHeaders(views, snapshot),
     'server-timing': `bursar;dur=${ownMs}, upstream;dur=${upstreamMs}`,
   }
-  out['x-request-id'] ??= id
+  out['x-request-id'] ??= serving.id
   if (clampedTo !== null) out['bursar-clamped-max-tokens'] = String(clampedTo)
   if (target.unpriced) out['bursar-warning'] = `model "${target.model}" has no price`
   return out

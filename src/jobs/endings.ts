@@ -1,4 +1,4 @@
-/** Endings that were kept while the ledger was away: it hears of them before it presumes anything. */
+/** Endings kept while the ledger was away: it hears of them before it presumes anything. */
 import type { Ending, Rules } from '#core/journal.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { EndingJournal } from '#ports/ending-journal.ts'
@@ -18,10 +18,10 @@ export async function tellEndings(deps: EndingDeps, left: readonly Ending[]): Pr
   const { clock, observe, store, endings, rules } = deps
   for (const ending of left) {
     const { result } = await store.run(ending, clock.now(), rules)
-    // What cost nothing may be of a hold that never was; what cost money is of one that is elsewhere.
+    // What cost nothing may be of a hold that never was; what cost money is of one elsewhere.
     if (result.status !== 'hold_not_found' || ending.kind === 'void') endings.forget(ending.hold)
     else {
-      const reason = `${ending.hold} is not in this ledger: is it the right database? Its cost is kept`
+      const reason = `${ending.hold} is not in this ledger: is it the right one? Its cost is kept`
       observe({ kind: 'unexpected', where: 'the journal of endings', reason })
     }
   }

@@ -28,11 +28,23 @@ export interface Outcome {
   readonly alerts: readonly Alert[]
 }
 
+export interface Adopted {
+  /** Of the lines that new budgets had crossed already. */
+  readonly alerts: readonly Alert[]
+  /** The rules that were new. */
+  readonly counted: readonly BudgetRule[]
+}
+
 export interface LedgerStore {
   /** Loads, applies and writes in one transaction shared with its neighbours. Safe to repeat. */
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome>
   /** Counts rules that are new to the store from the holds of their period; forgets gone ones. */
-  adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]>
+  adopt(rules: readonly BudgetRule[], now: Instant): Promise<Adopted>
+  /**
+   * Counts what was asked for before this and made after `since` and has no line for one of
+   * `rules`: calls that were on their way to the ledger while it adopted them.
+   */
+  catchUp(rules: readonly BudgetRule[], since: Instant, now: Instant): Promise<readonly Alert[]>
   account(key: AccountKey): Promise<Account | null>
   /** Accounts whose period holds `at`, by budget. */
   accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]>

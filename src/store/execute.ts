@@ -10,9 +10,9 @@ import { accountsOf, type Command, type Hold, type LedgerEntry, type Rules } fro
 import { apply } from '#core/ledger.ts'
 import type { Override } from '#core/override.ts'
 import { type SpendChange, spendChange } from '#core/spend.ts'
-import type { Instant } from '#core/time.ts'
+import { type Instant, instant } from '#core/time.ts'
 import type { BudgetId, HoldId } from '#lib/id.ts'
-import type { Outcome } from '#ports/store.ts'
+import type { Adopted, Outcome } from '#ports/store.ts'
 
 /** A store's rows inside one transaction. Synchronous: the transaction is never left half-way. */
 export interface Rows {
@@ -33,6 +33,10 @@ export interface Rows {
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
   /** In the order in which they were made. */
   holdsMadeSince(at: Instant): Iterable<Hold>
+}
+
+/** Which rules were counted, in which time zone. */
+export interface KnownRules {
   knownRules(): ReadonlyMap<string, string>
   setKnownRules(rules: ReadonlyMap<string, string>): void
 }
@@ -63,28 +67,51 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   return { result: applied.result, accounts: touched, overrides, alerts: applied.alerts }
 }
 
+/** A rule that is to be counted, and the time since which holds may lack its line. */
+export interface Start {
+  readonly rule: BudgetRule
+  readonly from: Instant
+}
+
 /**
  * Rules the store has not seen are counted from the ledger; those that are gone are forgotten, so
  * that they are counted again should they come back.
  */
 export function adoptRules(
-  rows: Rows,
+  rows: Rows & KnownRules,
   rules: readonly BudgetRule[],
   now: Instant,
-): readonly Alert[] {
+): Adopted {
   const known = rows.knownRules()
-  const alerts: Alert[] = []
-  const starting = rules
+  const starts = rules
     .filter(({ id, timeZone }) => known.get(id) !== timeZone)
-    .map((rule) => ({ rule, start: periodOf(rule, now).start }))
+    .map((rule) => ({ rule, from: periodOf(rule, now).start }))
+  const alerts = countHolds(rows, starts, now)
+  rows.setKnownRules(new Map(rules.map(({ id, timeZone }) => [id, timeZone])))
+  return { alerts, counted: starts.map(({ rule }) => rule) }
+}
+
+/** Where clocks differ, or one was set, a hold may seem older than it is. */
+export const clocksApartMs = 60_000
+
+/** What a rule may have missed since, but not of another period. */
+export function startSince(rule: BudgetRule, since: Instant, now: Instant): Start {
+  const { start } = periodOf(rule, now)
+  const from = instant(since - clocksApartMs)
+  return { rule, from: from > start ? from : start }
+}
+
+/** Every hold that concerns a rule and has no line for it gets one. Twice is once. */
+export function countHolds(rows: Rows, starts: readonly Start[], now: Instant): readonly Alert[] {
+  const alerts: Alert[] = []
   // Read once for all: a hold that one rule gives a line is seen with it by the next.
   const held = new Map<HoldId, Hold>()
-  if (starting.length > 0) {
-    const earliest = starting.reduce((least, { start }) => (start < least ? start : least), now)
+  if (starts.length > 0) {
+    const earliest = starts.reduce((least, { from }) => (from < least ? from : least), now)
     for (const hold of rows.holdsMadeSince(earliest)) held.set(hold.id, hold)
   }
-  for (const { rule, start } of starting) {
-    const since = [...held.values()].filter(({ madeAt }) => madeAt >= start)
+  for (const { rule, from } of starts) {
+    const since = [...held.values()].filter(({ madeAt }) => madeAt >= from)
     const filled = backfill(rule, since, now, (key) => rows.account(key))
     for (const account of filled.accounts) rows.saveAccount(account)
     for (const hold of filled.holds) {
@@ -95,6 +122,5 @@ export function adoptRules(
     for (const alert of filled.alerts) rows.addAlert(alert)
     alerts.push(...filled.alerts)
   }
-  rows.setKnownRules(new Map(rules.map(({ id, timeZone }) => [id, timeZone])))
   return alerts
 }

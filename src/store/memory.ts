@@ -15,8 +15,15 @@ import {
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import type { Change, Outcome, Store } from '#ports/store.ts'
-import { adoptRules, execute, type Rows } from './execute.ts'
+import type { Adopted, Change, Outcome, Store } from '#ports/store.ts'
+import {
+  adoptRules,
+  countHolds,
+  execute,
+  type KnownRules,
+  type Rows,
+  startSince,
+} from './execute.ts'
 
 export class MemoryStore implements Store {
   readonly kind = 'memory'
@@ -33,7 +40,7 @@ export class MemoryStore implements Store {
   readonly #audit: AuditRow[] = []
   #known: ReadonlyMap<string, string> = new Map()
 
-  readonly #rows: Rows = {
+  readonly #rows: Rows & KnownRules = {
     account: (key) => this.#accounts.get(key) ?? null,
     saveAccount: (account) => void this.#accounts.set(account.key, account),
     hold: (id) => this.#holds.get(id) ?? null,
@@ -58,8 +65,20 @@ export class MemoryStore implements Store {
     return execute(this.#rows, command, now, rules)
   }
 
-  async adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
+  async adopt(rules: readonly BudgetRule[], now: Instant): Promise<Adopted> {
     return adoptRules(this.#rows, rules, now)
+  }
+
+  async catchUp(
+    rules: readonly BudgetRule[],
+    since: Instant,
+    now: Instant,
+  ): Promise<readonly Alert[]> {
+    return countHolds(
+      this.#rows,
+      rules.map((rule) => startSince(rule, since, now)),
+      now,
+    )
   }
 
   async account(key: AccountKey): Promise<Account | null> {

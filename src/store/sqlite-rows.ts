@@ -28,7 +28,7 @@ import {
   textFromLines,
   textFromRecent,
 } from './codec.ts'
-import type { Rows } from './execute.ts'
+import type { KnownRules, Rows } from './execute.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
 interface Kept {
@@ -39,7 +39,7 @@ interface Kept {
 const accountsKept = 200_000
 const holdsKept = 50_000
 
-export class SqliteRows implements Rows, Numbers {
+export class SqliteRows implements Rows, KnownRules, Numbers {
   readonly #db: DatabaseSync
   readonly #accountByKey: StatementSync
   readonly #accountByNo: StatementSync

@@ -12,7 +12,13 @@ import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
-import { type Change, type Outcome, type Store, StoreUnavailable } from '#ports/store.ts'
+import {
+  type Adopted,
+  type Change,
+  type Outcome,
+  type Store,
+  StoreUnavailable,
+} from '#ports/store.ts'
 import { type BatchWriter, writerOnTheSpot, WriterThread } from './batch-writer.ts'
 import {
   accountFromRow,
@@ -22,7 +28,7 @@ import {
   holdFromRow,
   type HoldRow,
 } from './codec.ts'
-import { adoptRules, execute } from './execute.ts'
+import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
@@ -77,9 +83,14 @@ export class SqliteStore implements Store {
     return this.#commits.add(null, () => execute(this.#rows, command, now, rules))
   }
 
-  adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
+  adopt(rules: readonly BudgetRule[], now: Instant): Promise<Adopted> {
     // It reads holds by their time, which the rows in memory cannot answer.
     return this.#commits.add(null, () => adoptRules(this.#rows, rules, now), true)
+  }
+
+  catchUp(rules: readonly BudgetRule[], since: Instant, now: Instant): Promise<readonly Alert[]> {
+    const starts = rules.map((rule) => startSince(rule, since, now))
+    return this.#commits.add(null, () => countHolds(this.#rows, starts, now), true)
   }
 
   async account(key: AccountKey): Promise<Account | null> {

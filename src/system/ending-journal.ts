@@ -100,7 +100,8 @@ export class EndingFile implements EndingJournal {
     if (this.#db !== null) return this.#db
     const db = new DatabaseSync(this.#path)
     try {
-      db.exec(`pragma busy_timeout = 2000; pragma journal_mode = truncate; pragma synchronous = full;
+      db.exec(`pragma busy_timeout = 2000; pragma journal_mode = truncate;
+        pragma synchronous = full;
         create table if not exists ending (hold text primary key, json text not null)`)
     } catch (error) {
       db.close()
@@ -143,8 +144,9 @@ const isDamage = (error: unknown): boolean =>
   'errcode' in error &&
   (error.errcode === corrupt || error.errcode === notADatabase)
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
 
 const hold = z.string().startsWith('hold_')
 const facts = z.record(z.string(), z.unknown())

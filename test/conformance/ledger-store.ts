@@ -93,6 +93,8 @@ class Teller {
         return this.#limit(now, subject, args)
       case 'remove':
         return this.#remove(now, subject)
+      case 'late':
+        return this.#catchUp(now, subject, args)
       case 'override':
         return this.#override(now, subject, args)
       case 'overdue':
@@ -206,6 +208,13 @@ class Teller {
       this.rules.set(name, { ...before, amount: BigInt(amount) })
     }
     await this.#store.adopt([...this.rules.values()], now)
+    return 'done'
+  }
+
+  /** `late NAME T`: the rule was counted at T, and calls were on their way to the ledger then. */
+  async #catchUp(now: Instant, name: string, [since = '']: readonly string[]): Promise<string> {
+    const late = this.rules.get(name) ?? assert.fail(name)
+    await this.#store.catchUp([late], instant((noon + Number(since)) * 1000), now)
     return 'done'
   }
 

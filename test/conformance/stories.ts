@@ -284,4 +284,17 @@ export const stories: Readonly<Record<string, string>> = {
      1 remove team          -> done
      2 settle A 25          -> applied
      3 balance team         -> 25/0`,
+  'a call on its way while a budget is added is counted behind it, once': `
+     0 hold   A 60 team     -> applied
+     1 limit  fresh 100     -> done
+     2 hold   B 30 team     -> applied
+     2 hold   C 10 team     -> applied
+     3 settle C 7           -> applied
+     3 balance fresh        -> 0/60
+     4 late   fresh 1       -> done
+     4 balance fresh        -> 7/90
+     5 late   fresh 1       -> done
+     5 balance fresh        -> 7/90
+     6 settle B 20          -> applied
+     6 balance fresh        -> 27/60`,
 }

@@ -9,6 +9,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { instant } from '#core/time.ts'
 import { rulesOf } from '#gateway/books.ts'
 import { serveCall } from '#gateway/serve.ts'
+import { takeUp } from '#jobs/adoption.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import type { Client } from '#ports/client.ts'
@@ -291,9 +292,11 @@ class World {
   /** Calls under way keep the config they began with. */
   async #reload(): Promise<void> {
     await this.#clock.sleep(Math.floor(this.#chance() * 150_000))
-    this.#snapshot = snapshotOf(this.#chance, `sim-${this.#configs.length}`)
-    this.#configs.push(this.#snapshot)
-    await this.#store.adopt(this.#snapshot.budgets, this.#clock.now())
+    const snapshot = snapshotOf(this.#chance, `sim-${this.#configs.length}`)
+    this.#configs.push(snapshot)
+    await takeUp(this.#store, this.#clock, snapshot, () => {
+      this.#snapshot = snapshot
+    })
     this.#changed = true
   }
 

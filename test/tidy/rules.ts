@@ -27,6 +27,7 @@ const impure =
   /\b(Date\.now|new Date\(\)|Temporal\.Now|Math\.random|process\.|console\.|setTimeout|setImmediate|fetch\(|await |node:fs|node:net|node:http)/
 /** Rooms whose classes hold a resource or a stream's state. */
 const classRooms = new Set([
+  'system',
   'store',
   'upstream',
   'gateway',

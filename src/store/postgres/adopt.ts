@@ -6,9 +6,10 @@ import { countedIn } from '#core/backfill.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
 import type { Hold } from '#core/journal.ts'
 import { type Instant, instant } from '#core/time.ts'
+import type { Adopted } from '#ports/store.ts'
 import type { HoldRow } from '#store/codec.ts'
-import { adoptRules } from '#store/execute.ts'
-import { fetchAccounts, learnNumbers } from './load.ts'
+import { countHolds, type Start, startSince } from '#store/execute.ts'
+import { fetchAccounts, loadHolds } from './load.ts'
 import { type AccountNumbers, PostgresRows, type Write } from './rows.ts'
 import { writeRows } from './write.ts'
 
@@ -19,18 +20,11 @@ const adoptionLock = 4_242_002
  * it was before, and counts what came since the rules of the last hour.
  */
 const rollOutMs = 3_600_000
-const clocksApartMs = 60_000
 
 interface Known {
   readonly timeZone: string
   readonly at: Instant
   /** The how manieth change of the rules brought it. */
-  readonly epoch: number
-}
-
-export interface Adopted {
-  readonly alerts: readonly Alert[]
-  /** The change of the rules up to which this replica knows them. */
   readonly epoch: number
 }
 
@@ -40,17 +34,48 @@ export async function adoptIn(
   rules: readonly BudgetRule[],
   now: Instant,
   own: number | null,
-): Promise<Adopted> {
-  const rows = new PostgresRows(numbers)
+): Promise<Adopted & { readonly epoch: number }> {
+  const rows = await begun(client, numbers)
+  const known = await knownRules(client)
+  const starts = rules.flatMap((rule) => startOf(rule, known.get(rule.id), now, own) ?? [])
+  const alerts = await count(client, rows, starts, now)
+  const last = await lastEpoch(client)
+  const isNew = rules.some(({ id, timeZone }) => known.get(id)?.timeZone !== timeZone)
+  const epoch = isNew ? last + 1 : last
+  rows.writes.push(...rulesKnown(rules, now, epoch))
+  await writeRows(client, rows)
+  rows.committed()
+  return { alerts, counted: starts.map(({ rule }) => rule), epoch }
+}
+
+export async function catchUpIn(
+  client: ClientBase,
+  numbers: AccountNumbers,
+  starts: readonly Start[],
+  now: Instant,
+): Promise<readonly Alert[]> {
+  const rows = await begun(client, numbers)
+  const alerts = await count(client, rows, starts, now)
+  await writeRows(client, rows)
+  rows.committed()
+  return alerts
+}
+
+async function begun(client: ClientBase, numbers: AccountNumbers): Promise<PostgresRows> {
   await client.query('begin')
   await client.query('select pg_advisory_xact_lock($1)', [adoptionLock])
-  const known = await knownRules(client)
-  const starts = rules.flatMap((rule) => {
-    const from = countedFrom(rule, known.get(rule.id), now, own)
-    return from === null ? [] : { rule, from }
-  })
+  return new PostgresRows(numbers)
+}
+
+async function count(
+  client: ClientBase,
+  rows: PostgresRows,
+  starts: readonly Start[],
+  now: Instant,
+): Promise<readonly Alert[]> {
+  if (starts.length === 0) return []
   const earliest = starts.reduce((least, { from }) => (from < least ? from : least), now)
-  const holds = starts.length === 0 ? [] : await holdsSince(client, rows, numbers, earliest)
+  const holds = await holdsSince(client, rows, earliest)
   const wanted = new Map<AccountKey, Account>()
   for (const { rule } of starts) {
     for (const ref of countedIn(rule, holds)) {
@@ -58,18 +83,9 @@ export async function adoptIn(
       wanted.set(account.key, account)
     }
   }
-  await fetchAccounts(client, { rows, numbers }, wanted)
-  const counted = new Set<string>(starts.map(({ rule }) => rule.id))
-  const settled = [...known].filter(([id]) => !counted.has(id))
-  const last = await lastEpoch(client)
-  const isNew = rules.some(({ id, timeZone }) => known.get(id)?.timeZone !== timeZone)
-  const epoch = isNew ? last + 1 : last
-  rows.loadRules(new Map(settled.map(([id, { timeZone }]) => [id, timeZone])), holds)
-  const alerts = adoptRules(rows, rules, now)
-  rows.writes.push(...rulesKnown(rules, now, epoch))
-  await writeRows(client, rows)
-  rows.committed()
-  return { alerts, epoch }
+  await fetchAccounts(client, rows, wanted)
+  rows.loadSince(holds)
+  return countHolds(rows, starts, now)
 }
 
 async function lastEpoch(client: ClientBase): Promise<number> {
@@ -99,18 +115,18 @@ function rulesKnown(rules: readonly BudgetRule[], now: Instant, epoch: number): 
   ]
 }
 
-/** From when on holds may lack a line for the rule; null: none does. */
-function countedFrom(
+/** Null: no hold lacks a line for it. */
+function startOf(
   rule: BudgetRule,
   known: Known | undefined,
   now: Instant,
   own: number | null,
-): Instant | null {
-  const { start } = periodOf(rule, now)
-  if (known === undefined || known.timeZone !== rule.timeZone) return start
-  if (own === null ? now - known.at > rollOutMs : known.epoch <= own) return null
-  const from = instant(known.at - clocksApartMs)
-  return from > start ? from : start
+): Start | null {
+  if (known === undefined || known.timeZone !== rule.timeZone) {
+    return { rule, from: periodOf(rule, now).start }
+  }
+  const isCounted = own === null ? now - known.at > rollOutMs : known.epoch <= own
+  return isCounted ? null : startSince(rule, known.at, now)
 }
 
 async function knownRules(client: ClientBase): Promise<ReadonlyMap<string, Known>> {
@@ -132,13 +148,12 @@ async function knownRules(client: ClientBase): Promise<ReadonlyMap<string, Known
 async function holdsSince(
   client: ClientBase,
   rows: PostgresRows,
-  numbers: AccountNumbers,
   from: Instant,
 ): Promise<readonly Hold[]> {
   const { rows: found } = await client.query<HoldRow>(
     'select * from bursar.hold where made_at >= $1 order by id for update',
     [from],
   )
-  await learnNumbers(client, numbers, found.map(({ lines }) => lines).join(','))
-  return found.map((row) => rows.loadHold(row)).toSorted((a, b) => a.madeAt - b.madeAt)
+  const holds = await loadHolds(client, rows, found)
+  return holds.toSorted((a, b) => a.madeAt - b.madeAt)
 }

@@ -40,7 +40,7 @@ export class Ledger {
     const client = await this.#connection.use()
     this.#rows = new PostgresRows(this.#numbers)
     const begun = client.query('begin')
-    const fetched = fetchRows(client, { rows: this.#rows, numbers: this.#numbers }, needs)
+    const fetched = fetchRows(client, this.#rows, needs)
     await Promise.all([begun, fetched])
   }
 

@@ -4,7 +4,7 @@
  */
 import type { ClientBase, Pool } from 'pg'
 import { type Account, type AccountKey, openAccount } from '#core/account.ts'
-import type { Command } from '#core/journal.ts'
+import type { Command, Hold } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
@@ -30,20 +30,17 @@ export function needOf(command: Command, now: Instant): Need {
 
 export async function fetchRows(
   client: ClientBase,
-  { rows, numbers }: { readonly rows: PostgresRows; readonly numbers: AccountNumbers },
+  rows: PostgresRows,
   needs: readonly Need[],
 ): Promise<void> {
   const wanted = new Map<AccountKey, Account | null>()
   for (const { accounts } of needs) {
     for (const account of accounts) wanted.set(account.key, account)
   }
-  for (const row of await lockedHolds(client, needs)) {
-    await learnNumbers(client, numbers, row.lines)
-    for (const { account } of rows.loadHold(row).lines) {
-      if (!wanted.has(account)) wanted.set(account, null)
-    }
+  for (const { lines } of await loadHolds(client, rows, await lockedHolds(client, needs))) {
+    for (const { account } of lines) if (!wanted.has(account)) wanted.set(account, null)
   }
-  await fetchAccounts(client, { rows, numbers }, wanted)
+  await fetchAccounts(client, rows, wanted)
   rows.loadOverrides(await approved(client))
 }
 
@@ -61,19 +58,31 @@ async function lockedHolds(
   return rows
 }
 
+export async function loadHolds(
+  client: ClientBase,
+  rows: PostgresRows,
+  found: readonly HoldRow[],
+): Promise<readonly Hold[]> {
+  await learnNumbers(client, rows.numbers, found)
+  return found.map((row) => rows.loadHold(row))
+}
+
 /** Lines name accounts by number; those of other replicas' accounts may not be known here. */
 export async function learnNumbers(
   client: ClientBase | Pool,
   numbers: AccountNumbers,
-  lines: string,
+  found: readonly { readonly lines: string }[],
 ): Promise<void> {
-  const unknown = [...lines.matchAll(/(?:^|,)(\d+):/g)]
-    .map(([, no]) => BigInt(no ?? 0))
-    .filter((no) => !numbers.knowsNumber(no))
-  if (unknown.length === 0) return
+  const unknown = new Set<string>()
+  for (const { lines } of found) {
+    for (const [, no = ''] of lines.matchAll(/(?:^|,)(\d+):/g)) {
+      if (!numbers.knowsNumber(BigInt(no))) unknown.add(no)
+    }
+  }
+  if (unknown.size === 0) return
   const { rows } = await client.query<{ no: bigint; key: string }>(
     'select no, key from bursar.account where no = any($1)',
-    [unknown.map(String)],
+    [[...unknown]],
   )
   for (const { no, key } of rows) numbers.learn(no, key as AccountKey)
 }
@@ -81,14 +90,14 @@ export async function learnNumbers(
 /** Locks accounts; those that may be opened and are not there yet get a place. */
 export async function fetchAccounts(
   client: ClientBase,
-  { rows, numbers }: { readonly rows: PostgresRows; readonly numbers: AccountNumbers },
+  rows: PostgresRows,
   wanted: ReadonlyMap<AccountKey, Account | null>,
 ): Promise<void> {
   const keys = [...wanted.keys()].sort()
   if (keys.length === 0) return
   const opened = await openPlaces(
     client,
-    keys.flatMap((key) => (numbers.knows(key) ? [] : (wanted.get(key) ?? []))),
+    keys.flatMap((key) => (rows.numbers.knows(key) ? [] : (wanted.get(key) ?? []))),
   )
   const { rows: found } = await client.query<AccountRow>({
     name: 'lock accounts',
@@ -104,7 +113,6 @@ async function openPlaces(
   accounts: readonly Account[],
 ): Promise<ReadonlySet<string>> {
   if (accounts.length === 0) return new Set()
-  const column = <Value>(of: (account: Account) => Value): readonly Value[] => accounts.map(of)
   const { rows } = await client.query<{ key: string }>({
     name: 'open accounts',
     text: `insert into bursar.account (key, budget, value, unit, period_start, period_end, amount,
@@ -114,13 +122,13 @@ async function openPlaces(
              $7::bigint[]) as v (key, budget, value, unit, period_start, period_end, amount)
            order by key on conflict (key) do nothing returning key`,
     values: [
-      column(({ key }) => key),
-      column(({ budget }) => budget),
-      column(({ value }) => value),
-      column(({ unit }) => unit),
-      column(({ period }) => period.start),
-      column(({ period }) => period.end),
-      column(({ amount }) => amount),
+      accounts.map(({ key }) => key),
+      accounts.map(({ budget }) => budget),
+      accounts.map(({ value }) => value),
+      accounts.map(({ unit }) => unit),
+      accounts.map(({ period }) => period.start),
+      accounts.map(({ period }) => period.end),
+      accounts.map(({ amount }) => amount),
     ],
   })
   return new Set(rows.map(({ key }) => key))

@@ -72,7 +72,7 @@ export interface Write {
 }
 
 export class PostgresRows implements Rows, Numbers {
-  readonly #numbers: AccountNumbers
+  readonly numbers: AccountNumbers
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #holds = new Map<HoldId, Hold>()
   readonly added = new Map<HoldId, Hold>()
@@ -82,17 +82,16 @@ export class PostgresRows implements Rows, Numbers {
   readonly alerts: Alert[] = []
   readonly writes: Write[] = []
   #overrides: readonly Override[] = []
-  #known: ReadonlyMap<string, string> = new Map()
   #since: readonly Hold[] = []
 
   constructor(numbers: AccountNumbers) {
-    this.#numbers = numbers
+    this.numbers = numbers
   }
 
   loadAccount(row: AccountRow, saved: boolean): void {
     const account = accountFromRow(row)
     // A place that is not needed in the end is given back, and its number with it.
-    if (saved) this.#numbers.learn(row.no, account.key)
+    if (saved) this.numbers.learn(row.no, account.key)
     this.#accounts.set(account.key, { no: row.no, account, saved, changed: false })
   }
 
@@ -111,9 +110,9 @@ export class PostgresRows implements Rows, Numbers {
     this.#overrides = overrides
   }
 
-  loadRules(known: ReadonlyMap<string, string>, madeSince: readonly Hold[]): void {
-    this.#known = known
-    this.#since = madeSince
+  /** In the order in which they were made. */
+  loadSince(holds: readonly Hold[]): void {
+    this.#since = holds
   }
 
   get changed(): readonly { readonly no: bigint; readonly account: Account }[] {
@@ -128,16 +127,16 @@ export class PostgresRows implements Rows, Numbers {
   /** What was written is durable: the numbers of new accounts stay. */
   committed(): void {
     for (const { no, account, changed } of this.#accounts.values()) {
-      if (changed) this.#numbers.learn(no, account.key)
+      if (changed) this.numbers.learn(no, account.key)
     }
   }
 
   numberOf(key: AccountKey): bigint {
-    return this.#accounts.get(key)?.no ?? this.#numbers.numberOf(key)
+    return this.#accounts.get(key)?.no ?? this.numbers.numberOf(key)
   }
 
   keyOf(no: bigint): AccountKey {
-    return this.#numbers.keyOf(no)
+    return this.numbers.keyOf(no)
   }
 
   account(key: AccountKey): Account | null {
@@ -196,14 +195,5 @@ export class PostgresRows implements Rows, Numbers {
 
   holdsMadeSince(at: Instant): readonly Hold[] {
     return this.#since.filter(({ madeAt }) => madeAt >= at)
-  }
-
-  knownRules(): ReadonlyMap<string, string> {
-    return this.#known
-  }
-
-  /** Written by `adopt.ts`, which knows since when. */
-  setKnownRules(rules: ReadonlyMap<string, string>): void {
-    this.#known = rules
   }
 }

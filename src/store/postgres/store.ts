@@ -11,7 +11,7 @@ import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson } from '#lib/json.ts'
-import type { Change, News, Outcome, Store } from '#ports/store.ts'
+import type { Adopted, Change, News, Outcome, Store } from '#ports/store.ts'
 import {
   accountFromRow,
   type AccountRow,
@@ -20,9 +20,9 @@ import {
   holdFromRow,
   type HoldRow,
 } from '#store/codec.ts'
-import { execute } from '#store/execute.ts'
+import { execute, startSince } from '#store/execute.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
-import { adoptIn } from './adopt.ts'
+import { adoptIn, catchUpIn } from './adopt.ts'
 import { changeWrites, notificationFromRow, putNotification, takeDue } from './control-rows.ts'
 import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
@@ -78,12 +78,23 @@ export class PostgresStore implements Store {
     return this.#ledger.add(needOf(command, now), (rows) => execute(rows, command, now, rules))
   }
 
-  adopt(rules: readonly BudgetRule[], now: Instant): Promise<readonly Alert[]> {
+  adopt(rules: readonly BudgetRule[], now: Instant): Promise<Adopted> {
     return patiently(this.#url, async (client) => {
-      const { alerts, epoch } = await adoptIn(client, this.#numbers, rules, now, this.#epoch)
+      const { epoch, ...adopted } = await adoptIn(client, this.#numbers, rules, now, this.#epoch)
       this.#epoch = epoch
-      return alerts
+      return adopted
     })
+  }
+
+  async catchUp(
+    rules: readonly BudgetRule[],
+    since: Instant,
+    now: Instant,
+  ): Promise<readonly Alert[]> {
+    // Behind what was asked for before, or another connection would not see it.
+    await this.#ledger.add(nothing, () => {})
+    const starts = rules.map((rule) => startSince(rule, since, now))
+    return patiently(this.#url, (client) => catchUpIn(client, this.#numbers, starts, now))
   }
 
   async account(key: AccountKey): Promise<Account | null> {
@@ -254,7 +265,7 @@ export class PostgresStore implements Store {
 
   async #learn(rows: readonly { readonly lines: string }[]): Promise<void> {
     try {
-      await learnNumbers(this.#reads, this.#numbers, rows.map(({ lines }) => lines).join(','))
+      await learnNumbers(this.#reads, this.#numbers, rows)
     } catch (error) {
       throw unavailable(error)
     }

@@ -1,6 +1,5 @@
 /** Writes a batch: a statement a table, all of them and the commit on the wire at once. */
 import type { ClientBase } from 'pg'
-import type { Hold } from '#core/journal.ts'
 import { inOrder, spendDimensions } from '#core/spend.ts'
 import { toJson } from '#lib/json.ts'
 import { textFromEntryLines, textFromLines, textFromRecent } from '#store/codec.ts'
@@ -60,8 +59,6 @@ function* accountStatements(rows: PostgresRows): Iterable<Statement> {
 function* holdStatements(rows: PostgresRows): Iterable<Statement> {
   const added = [...rows.added.values()]
   const updated = [...rows.updated.values()]
-  const of = <Value>(holds: readonly Hold[], value: (hold: Hold) => Value): readonly Value[] =>
-    holds.map(value)
   if (added.length > 0) {
     yield {
       name: 'add holds',
@@ -71,20 +68,20 @@ function* holdStatements(rows: PostgresRows): Iterable<Statement> {
                $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
                $12::text[], $13::text[], $14::text[])`,
       values: [
-        of(added, ({ id }) => id),
-        of(added, ({ call }) => call),
-        of(added, ({ state }) => state),
-        of(added, ({ madeAt }) => madeAt),
-        of(added, ({ expiresAt }) => expiresAt),
-        of(added, ({ endedAt }) => endedAt),
-        of(added, ({ amount }) => amount),
-        of(added, ({ outputCap }) => outputCap),
-        of(added, ({ tokens }) => tokens),
-        of(added, ({ cost }) => cost),
-        of(added, ({ basis }) => basis),
-        of(added, ({ lines }) => textFromLines(lines, rows)),
-        of(added, ({ attribution }) => JSON.stringify(attribution)),
-        of(added, ({ facts }) => JSON.stringify(facts)),
+        added.map(({ id }) => id),
+        added.map(({ call }) => call),
+        added.map(({ state }) => state),
+        added.map(({ madeAt }) => madeAt),
+        added.map(({ expiresAt }) => expiresAt),
+        added.map(({ endedAt }) => endedAt),
+        added.map(({ amount }) => amount),
+        added.map(({ outputCap }) => outputCap),
+        added.map(({ tokens }) => tokens),
+        added.map(({ cost }) => cost),
+        added.map(({ basis }) => basis),
+        added.map(({ lines }) => textFromLines(lines, rows)),
+        added.map(({ attribution }) => JSON.stringify(attribution)),
+        added.map(({ facts }) => JSON.stringify(facts)),
       ],
     }
   }
@@ -98,15 +95,15 @@ function* holdStatements(rows: PostgresRows): Iterable<Statement> {
                as v (id, made_at, state, ended_at, tokens, cost, basis, lines, facts)
              where h.id = v.id and h.made_at = v.made_at`,
       values: [
-        of(updated, ({ id }) => id),
-        of(updated, ({ madeAt }) => madeAt),
-        of(updated, ({ state }) => state),
-        of(updated, ({ endedAt }) => endedAt),
-        of(updated, ({ tokens }) => tokens),
-        of(updated, ({ cost }) => cost),
-        of(updated, ({ basis }) => basis),
-        of(updated, ({ lines }) => textFromLines(lines, rows)),
-        of(updated, ({ facts }) => JSON.stringify(facts)),
+        updated.map(({ id }) => id),
+        updated.map(({ madeAt }) => madeAt),
+        updated.map(({ state }) => state),
+        updated.map(({ endedAt }) => endedAt),
+        updated.map(({ tokens }) => tokens),
+        updated.map(({ cost }) => cost),
+        updated.map(({ basis }) => basis),
+        updated.map(({ lines }) => textFromLines(lines, rows)),
+        updated.map(({ facts }) => JSON.stringify(facts)),
       ],
     }
   }
