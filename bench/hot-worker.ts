@@ -1,7 +1,6 @@
 /** One replica's part of `hot.ts`: callers in a closed loop on accounts that all of them share. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'pg'
-import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import { type Instant, instant } from '#core/time.ts'
@@ -15,25 +14,14 @@ import { PostgresStore } from '#store/postgres/store.ts'
 import { writeRows } from '#store/postgres/write.ts'
 import { systemChance } from '#system/chance.ts'
 import { nobody } from '#test/support/ledger.ts'
+import { ruleOf } from '#test/support/ledger.ts'
 
 const [url = '', way = 'together', callers = '64', seconds = '4'] = process.argv.slice(2)
 const warmMs = 1500
 
-const rules: readonly BudgetRule[] = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({
-  id: makeId('bud', name),
-  name,
-  selector: {},
-  per: null,
-  unit: 'usd',
-  amount: 10n ** 17n,
-  period: 'day',
-  timeZone: 'UTC',
-  ladder: [],
-  mode: 'enforce',
-  owner: null,
-  reviewEveryDays: null,
-  origin: 'bench',
-}))
+const rules = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) =>
+  ruleOf(name, { amount: 10n ** 17n, period: 'day' }),
+)
 const byId = new Map(rules.map((rule) => [rule.id, rule]))
 const lookup: Rules = (id) => byId.get(id) ?? null
 

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Client } from 'pg'
-import type { BudgetRule } from '#core/budget.ts'
 import type { HoldCommand, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import { dayMs } from '#core/spend.ts'
@@ -19,6 +18,7 @@ import { SqliteStore } from '#store/sqlite.ts'
 import { systemChance } from '#system/chance.ts'
 import { nobody } from '#test/support/ledger.ts'
 import { startPostgres } from '#test/support/postgres.ts'
+import { ruleOf } from '#test/support/ledger.ts'
 
 export interface MidnightRow {
   readonly store: string
@@ -36,23 +36,11 @@ const perSecond = 200
 const midnight = Date.UTC(2026, 10, 26)
 const monthStart = Date.UTC(2026, 10, 1)
 
-const ruleOf = (name: string, period: 'day' | 'year'): BudgetRule => ({
-  id: makeId('bud', name),
-  name,
-  selector: {},
-  per: null,
-  unit: 'usd',
-  amount: 10n ** 15n,
-  period,
-  timeZone: 'UTC',
-  ladder: [],
-  mode: 'enforce',
-  owner: null,
-  reviewEveryDays: null,
-  origin: 'bench',
-})
-const all = ruleOf('all', 'year')
-const rules = Array.from({ length: budgets }, (_, no) => ruleOf(`agent${no}`, 'day'))
+const amount = 10n ** 15n
+const all = ruleOf('all', { amount })
+const rules = Array.from({ length: budgets }, (_, no) =>
+  ruleOf(`agent${no}`, { amount, period: 'day' }),
+)
 const byId = new Map([all, ...rules].map((rule) => [rule.id, rule]))
 const lookup: Rules = (id) => byId.get(id) ?? null
 

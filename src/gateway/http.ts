@@ -124,8 +124,8 @@ async function receiveCall(
     const message = 'Send the body as plain JSON, neither compressed nor multipart.'
     return noMore('unsupported_encoding', message)
   }
-  const stranger = strangerWithMuch(desk, headers)
-  if (stranger !== null) return noMore(stranger.code, stranger.message)
+  const refused = strangerWithMuch(desk, headers)
+  if (refused !== null) return noMore(refused.code, refused.message)
   let taken = 0
   const hasRoom = (bytes: number): boolean => {
     if (!traffic.intake.takeBytes(caller, bytes)) return false

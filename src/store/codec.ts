@@ -1,5 +1,6 @@
 /** Rows of the SQL stores to domain values and back. The only place that knows columns. */
 import type { Account, AccountKey } from '#core/account.ts'
+import type { Notification } from '#core/alert.ts'
 import type { LimitUnit } from '#core/budget.ts'
 import type { EntryLine, Facts, Hold, HoldLine, LedgerEntry } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
@@ -7,7 +8,7 @@ import { noneRecent, type Recent, type Throttle } from '#core/pace.ts'
 import type { Attribution } from '#core/scope.ts'
 import { instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
-import type { BudgetId, CallId, HoldId } from '#lib/id.ts'
+import type { AlertId, BudgetId, CallId, HoldId } from '#lib/id.ts'
 
 export interface AccountRow {
   readonly no: bigint
@@ -166,4 +167,21 @@ function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[
       pending: BigInt(pending),
     }
   })
+}
+
+/** In the order of the columns. */
+export function notificationValues(notification: Notification) {
+  const { alert, channel, state, attempts, nextAt, lastError } = notification
+  return [alert, channel, state, attempts, nextAt, lastError] as const
+}
+
+export function notificationFromRow(row: Readonly<Record<string, unknown>>): Notification {
+  return {
+    alert: row.alert as AlertId,
+    channel: String(row.channel),
+    state: row.state as Notification['state'],
+    attempts: Number(row.attempts),
+    nextAt: instant(Number(row.next_at)),
+    lastError: row.last_error === null ? null : String(row.last_error),
+  }
 }

@@ -2,4 +2,4 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { inspect } from './sqlite-inspect.ts'
 
-parentPort?.postMessage(inspect((workerData as { path: string }).path))
+parentPort?.postMessage(await inspect((workerData as { path: string }).path))

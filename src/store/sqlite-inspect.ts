@@ -15,34 +15,12 @@ import {
 import { basename, dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
-import type { AccountKey } from '#core/account.ts'
-import {
-  addEntry,
-  checkAccount,
-  checkHold,
-  checkSpend,
-  type Finding,
-  type Inspection,
-  missingHold,
-  newRecount,
-  type Recount,
-} from '#core/recount.ts'
-import type { Hold, LedgerEntry } from '#core/journal.ts'
-import {
-  accountFromRow,
-  type AccountRow,
-  entryFromRow,
-  type EntryRow,
-  holdFromRow,
-  type HoldRow,
-  type Numbers,
-} from './codec.ts'
+import type { Finding, Inspection } from '#core/recount.ts'
+import { type LedgerView, recounted } from './recounted.ts'
 import { spendSums } from './spend-sql.ts'
 
-const findingsMax = 20
-
-/** Counts the ledger again. Throws where it is missing or cannot be read now. */
-export function inspect(path: string): Inspection {
+/** Counts the ledger again. Rejects where it is missing or cannot be read now. */
+export async function inspect(path: string): Promise<Inspection> {
   if (!existsSync(path))
     throw new Error(`there is no ledger at ${path}: name its folder with --data`)
   const db = openToRead(path)
@@ -50,7 +28,7 @@ export function inspect(path: string): Inspection {
     // One view of the file, however long the count takes and whoever writes meanwhile.
     db.exec('begin')
     const broken = brokenPages(db)
-    return broken === null ? recounted(db) : { ...nothing, findings: [broken] }
+    return broken === null ? await recounted(viewOf(db)) : { ...nothing, findings: [broken] }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     if (!tellsDamage(error)) throw new Error(`${path} cannot be read: ${reason}`, { cause: error })
@@ -106,98 +84,27 @@ function brokenPages(db: DatabaseSync): Finding | null {
   return said === 'ok' ? null : damaged(said)
 }
 
-function* rows(db: DatabaseSync, sql: string): Iterable<unknown> {
+function* rows<Row>(db: DatabaseSync, sql: string): Iterable<Row> {
   const statement = db.prepare(sql)
   statement.setReadBigInts(true)
-  yield* statement.iterate()
+  yield* statement.iterate() as Iterable<Row>
 }
 
-function recounted(db: DatabaseSync): Inspection {
-  const keys = new Map<bigint, AccountKey>()
-  for (const row of rows(db, 'select * from account')) {
-    const { no, key } = row as AccountRow
-    keys.set(no, key as AccountKey)
+function viewOf(db: DatabaseSync): LedgerView {
+  return {
+    gapless: true,
+    accounts: () => rows(db, 'select * from account order by no'),
+    entries: () => rows(db, 'select * from entry order by seq'),
+    holds: () => rows(db, 'select * from hold order by id'),
+    entriesByHold: () => rows(db, 'select * from entry where hold is not null order by hold, seq'),
+    spendSums: async () => {
+      // A backup of an older version has no sums to compare.
+      const [known] = rows(db, `select 1 from sqlite_schema where name = 'spend'`)
+      if (known === undefined) return null
+      const [sums] = rows<{ told: bigint; charged: bigint }>(db, spendSums(''))
+      return sums ?? null
+    },
   }
-  const numbers: Numbers = {
-    keyOf: (no) => keys.get(no) ?? (`account ${no}, which is not there` as AccountKey),
-    numberOf: () => 0n,
-  }
-  const count = newRecount({ gapless: true })
-  const findings: Finding[] = []
-  const note = (found: Finding | null): void => {
-    if (found !== null && findings.length < findingsMax) findings.push(found)
-  }
-  for (const row of rows(db, 'select * from entry order by seq')) {
-    note(addEntry(count, entryFromRow(row as EntryRow, numbers)))
-  }
-  for (const row of rows(db, 'select * from account order by no')) {
-    note(checkAccount(count, accountFromRow(row as AccountRow)))
-  }
-  const tally = { holds: 0, openHolds: 0 }
-  for (const [hold, entries] of holdsWithEntries(db, numbers)) {
-    if (hold !== null) tally.holds += 1
-    if (hold?.state === 'pending') tally.openHolds += 1
-    note(foundIn(count, hold, entries))
-  }
-  note(spendTold(db))
-  findings.sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity))
-  return { entries: count.seq, accounts: keys.size, ...tally, findings }
-}
-
-/** A backup of an older version has no sums to compare. */
-function spendTold(db: DatabaseSync): Finding | null {
-  const [known] = rows(db, `select 1 from sqlite_schema where name = 'spend'`)
-  if (known === undefined) return null
-  const [sums] = rows(db, spendSums(''))
-  const { told, charged } = sums as { told: bigint; charged: bigint }
-  return checkSpend(told, charged)
-}
-
-type Entry = LedgerEntry & { readonly seq: number }
-
-function foundIn(count: Recount, hold: Hold | null, entries: readonly Entry[]): Finding | null {
-  if (hold !== null) return checkHold(count, hold, entries)
-  const [first] = entries
-  return first === undefined ? null : missingHold(first)
-}
-
-/** Each hold with its entries; null: entries of a hold that is not there. Both are read once. */
-function* holdsWithEntries(
-  db: DatabaseSync,
-  numbers: Numbers,
-): Iterable<readonly [Hold | null, readonly Entry[]]> {
-  const groups = entryGroups(db, numbers)
-  let group = groups.next()
-  for (const row of rows(db, 'select * from hold order by id')) {
-    const hold = holdFromRow(row as HoldRow, numbers)
-    for (; !group.done && group.value.hold < hold.id; group = groups.next()) {
-      yield [null, group.value.entries]
-    }
-    const own = !group.done && group.value.hold === hold.id ? group.value.entries : []
-    yield [hold, own]
-    if (own.length > 0) group = groups.next()
-  }
-  for (; !group.done; group = groups.next()) yield [null, group.value.entries]
-}
-
-function* entryGroups(
-  db: DatabaseSync,
-  numbers: Numbers,
-): Generator<{ readonly hold: string; readonly entries: readonly Entry[] }, undefined> {
-  let hold = ''
-  let entries: Entry[] = []
-  const sql = 'select * from entry where hold is not null order by hold, seq'
-  for (const row of rows(db, sql)) {
-    const entry = entryFromRow(row as EntryRow, numbers)
-    if (entry.hold !== hold && entries.length > 0) {
-      yield { hold, entries }
-      entries = []
-    }
-    hold = entry.hold ?? ''
-    entries.push(entry)
-  }
-  if (entries.length > 0) yield { hold, entries }
-  return undefined
 }
 
 const allPages = 0x7fffffff
@@ -239,7 +146,7 @@ export async function restore(from: string, to: string): Promise<Inspection> {
   if ((await checksumOf(from)) !== expected) {
     throw new Error(`${from} is not what was backed up: its checksum differs from ${noted}`)
   }
-  const inspection = inspect(from)
+  const inspection = await inspect(from)
   const [first] = inspection.findings
   if (first !== undefined) throw new Error(`${from} is not sound: ${first.message}`)
   putDown(from, to)

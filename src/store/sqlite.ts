@@ -27,6 +27,8 @@ import {
   type EntryRow,
   holdFromRow,
   type HoldRow,
+  notificationFromRow,
+  notificationValues,
 } from './codec.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -187,7 +189,8 @@ export class SqliteStore implements Store {
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void> {
     return this.#commits.add(null, () => {
       this.#rows.write('alertRouted', alert)
-      for (const one of notifications) this.#rows.write('addNotification', ...valuesOf(one))
+      for (const one of notifications)
+        this.#rows.write('addNotification', ...notificationValues(one))
     })
   }
 
@@ -212,7 +215,7 @@ export class SqliteStore implements Store {
 
   saveNotification(notification: Notification): Promise<void> {
     return this.#commits.add(null, () =>
-      this.#rows.write('putNotification', ...valuesOf(notification)),
+      this.#rows.write('putNotification', ...notificationValues(notification)),
     )
   }
 
@@ -271,21 +274,5 @@ export class SqliteStore implements Store {
       const reason = error instanceof Error ? error.message : String(error)
       throw new StoreUnavailable(reason, { cause: error })
     }
-  }
-}
-
-function valuesOf(notification: Notification) {
-  const { alert, channel, state, attempts, nextAt, lastError } = notification
-  return [alert, channel, state, attempts, nextAt, lastError] as const
-}
-
-function notificationFromRow(row: Row): Notification {
-  return {
-    alert: row.alert as AlertId,
-    channel: String(row.channel),
-    state: row.state as Notification['state'],
-    attempts: Number(row.attempts),
-    nextAt: Number(row.next_at) as Instant,
-    lastError: row.last_error === null ? null : String(row.last_error),
   }
 }

@@ -11,7 +11,7 @@ import { dayMs, type Spend, spendOf } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
 import type { Store } from '#ports/store.ts'
-import { nobody } from '#test/support/ledger.ts'
+import { nobody, ruleOf } from '#test/support/ledger.ts'
 import { stories } from './stories.ts'
 
 /** Noon of an ordinary day, in seconds: stories count from here. */
@@ -30,24 +30,8 @@ function ladder(...steps: readonly string[]): readonly Threshold[] {
   })
 }
 
-function rule(name: string, more: Partial<BudgetRule> = {}): BudgetRule {
-  return {
-    id: makeId('bud', name),
-    name,
-    selector: {},
-    per: null,
-    unit: 'usd',
-    amount: 100n,
-    period: 'day',
-    timeZone: 'UTC',
-    ladder: ladder('1.0 stop'),
-    mode: 'enforce',
-    owner: null,
-    reviewEveryDays: null,
-    origin: 'story',
-    ...more,
-  }
-}
+const rule = (name: string, more: Partial<BudgetRule> = {}): BudgetRule =>
+  ruleOf(name, { amount: 100n, period: 'day', ladder: ladder('1.0 stop'), ...more })
 
 /** Amounts are nano-dollars: the rules do not care how small the money is. */
 const initial: readonly BudgetRule[] = [

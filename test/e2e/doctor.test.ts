@@ -223,7 +223,7 @@ test('a backup ends although the ledger is written to all the time', async () =>
   await writing
   await store.close()
   expect(ran).toMatchObject({ code: 0 })
-  expect(inspect(copy)).toMatchObject({ findings: [], accounts: 5 })
+  expect(await inspect(copy)).toMatchObject({ findings: [], accounts: 5 })
 })
 
 test('a backup at rest: the same spend to the nano-dollar in a new folder', async () => {

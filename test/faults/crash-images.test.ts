@@ -39,7 +39,7 @@ async function examined(files: Map<string, Buffer>, acks: readonly Ack[]): Promi
       if (hold === null || (what === 'settle' && hold.state !== 'settled')) lost += 1
     }
     await store.close()
-    unsound.push(...inspect(path).findings.map(({ message }) => message))
+    unsound.push(...(await inspect(path)).findings.map(({ message }) => message))
   } catch (error) {
     unsound.push(String(error))
   }

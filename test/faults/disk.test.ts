@@ -30,7 +30,7 @@ async function holdsIn(ledger: string): Promise<ReadonlyMap<string, Hold>> {
 
 /** What was answered is settled at what was answered. Returns how far we are above the bill. */
 async function audit({ ledger, simulator }: Site, answered: readonly Asked[]): Promise<bigint> {
-  const { findings, openHolds } = inspect(ledger)
+  const { findings, openHolds } = await inspect(ledger)
   expect({ findings, openHolds }).toEqual({ findings: [], openHolds: 0 })
   const holds = await holdsIn(ledger)
   const wrong = answered.filter(({ id, cost }) => holds.get(id)?.cost !== nanosOf(cost))
@@ -194,7 +194,7 @@ test(`${flips} flipped bits: refused, or found by doctor, or every sum is right`
     const copy = Buffer.from(bytes)
     copy[at] = (copy[at] ?? 0) ^ (1 << Math.floor(chance() * 8))
     writeFileSync(path, copy)
-    if (inspect(path).findings.length > 0) {
+    if ((await inspect(path)).findings.length > 0) {
       seen.found += 1
       continue
     }

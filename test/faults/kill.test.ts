@@ -23,7 +23,7 @@ test(`${cycles} kills -9 under load: nothing acknowledged is lost, no hold leaks
   // One more start takes over what the last kill left; then it ends in the ordinary way.
   await using last = await startChild(site)
   expect(await last.stop()).toMatchObject({ code: 0 })
-  const { findings, openHolds } = inspect(site.ledger)
+  const { findings, openHolds } = await inspect(site.ledger)
   const store = new SqliteStore({ path: site.ledger })
   const found = { findings, openHolds, ...(await examine(store, site.simulator, acknowledged)) }
   await store.close()

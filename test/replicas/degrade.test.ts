@@ -98,6 +98,36 @@ test('calls that end while it is away are answered, and settled at their cost th
   journal.close()
 })
 
+test('a replica that freezes amid a batch costs the others no call', async () => {
+  await using frozen = await startReplica(site, url, 0)
+  await using other = await startReplica(site, url, 1)
+  const key = await makeKey(frozen)
+  await until('the key is known', async () => (await ask(other, key)).status === 200)
+  let over = false
+  const seen: number[] = []
+  const load = async (child: Child, statuses: number[]): Promise<void> => {
+    while (!over) {
+      const { status } = await ask(child, key, 'delay=1')
+      statuses.push(status)
+    }
+  }
+  const calls = Array.from({ length: 16 }, (_, no) =>
+    no % 2 === 0 ? load(frozen, []) : load(other, seen),
+  )
+  // Wherever it is in its batch.
+  for (let round = 0; round < 8; round += 1) {
+    const before = seen.length
+    frozen.process.kill('SIGSTOP')
+    await until('the other one goes on', () => seen.length > before + 50, 10_000)
+    frozen.process.kill('SIGCONT')
+    await new Promise((resolve) => setTimeout(resolve, 20 + round * 7))
+  }
+  over = true
+  await Promise.all(calls)
+  expect(seen.filter((status) => status !== 200)).toEqual([])
+  expect((await ask(frozen, key)).status).toBe(200)
+})
+
 const nanosOf = (usd: string | null): bigint => BigInt(usd?.replace('.', '') ?? -1)
 
 /** A call of a second and a half, to its end: its answer, and what it was told to have cost. */

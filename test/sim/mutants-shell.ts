@@ -182,9 +182,9 @@ export const shellMutants: readonly Mutant[] = [
   },
   {
     name: 'doctor does not look at holds',
-    file: 'src/store/sqlite-inspect.ts',
-    line: 'note(foundIn(count, hold, entries))',
-    with: 'void entries',
+    file: 'src/store/recounted.ts',
+    line: 'if (hold !== null) note(checkHold(count, hold, entries))',
+    with: 'if (hold !== null) void entries',
     seenBy: doctor,
   },
   {

@@ -3,6 +3,7 @@
  * seen by a check. `npm run mutants` plants them one by one in a copy; `mutants.md` is what it
  * said.
  */
+import { replicaMutants } from './mutants-replicas.ts'
 import { type Mutant, shellMutants } from './mutants-shell.ts'
 
 const ledger = 'src/core/ledger.ts'
@@ -203,4 +204,4 @@ const coreMutants: readonly Mutant[] = [
   },
 ]
 
-export const mutants: readonly Mutant[] = [...coreMutants, ...shellMutants]
+export const mutants: readonly Mutant[] = [...coreMutants, ...shellMutants, ...replicaMutants]

@@ -1,4 +1,4 @@
-/** `npm run mutants -- [NAME PART]`: plants each bug in a copy of the tree and says what saw it. */
+/** `npm run mutants -- [PART OF A NAME OR FILE]`: plants each bug in a copy of the tree and says what saw it. */
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -90,7 +90,7 @@ function checkSound(folder: string, chosen: readonly Mutant[]): void {
 }
 
 checkFresh()
-const chosen = mutants.filter(({ name }) => name.includes(part))
+const chosen = mutants.filter(({ name, file }) => `${file} ${name}`.includes(part))
 const folder = copyOfTree()
 const rows: string[] = []
 let survived = 0

@@ -4,15 +4,16 @@ import type { Command, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import type { Attribution } from '#core/scope.ts'
 import { type Instant, instant } from '#core/time.ts'
-import type { CallId, HoldId } from '#lib/id.ts'
+import { type CallId, type HoldId, makeId } from '#lib/id.ts'
 
-const rule = (name: string, per: 'user' | null): BudgetRule => ({
-  id: `bud_${name}` as BudgetRule['id'],
+/** A thousand dollars a year without stages, unless `more` says otherwise. */
+export const ruleOf = (name: string, more: Partial<BudgetRule> = {}): BudgetRule => ({
+  id: makeId('bud', name),
   name,
   selector: {},
-  per,
+  per: null,
   unit: 'usd',
-  amount: nanos(1_000_000_000_000n),
+  amount: 1_000_000_000_000n,
   period: 'year',
   timeZone: 'UTC',
   mode: 'enforce',
@@ -20,9 +21,10 @@ const rule = (name: string, per: 'user' | null): BudgetRule => ({
   reviewEveryDays: null,
   origin: 'test',
   ladder: [],
+  ...more,
 })
 
-export const budgets: readonly BudgetRule[] = [rule('all', null), rule('user', 'user')]
+export const budgets: readonly BudgetRule[] = [ruleOf('all'), ruleOf('user', { per: 'user' })]
 export const rules: Rules = (id) => budgets.find((budget) => budget.id === id) ?? null
 export const start: Instant = instant(Date.UTC(2026, 10, 24))
 /** A call of which only the organization is known. */

@@ -31,10 +31,11 @@ function settings(url: string, name: string): ClientConfig {
 
 /**
  * A replica that freezes amid a transaction would keep the organization's row from all others:
- * PostgreSQL ends it. `synchronous_commit` is what "acknowledged" rests on.
+ * PostgreSQL ends it, before who waits for the row gives up. `synchronous_commit` is what
+ * "acknowledged" rests on.
  */
 const ledgerOptions = [
-  'idle_in_transaction_session_timeout=3000',
+  'idle_in_transaction_session_timeout=1000',
   'lock_timeout=1500',
   'statement_timeout=5000',
   // Every row of a batch is found by its key. A plan made while the tables were small would read

@@ -1,10 +1,9 @@
 /** Rows of keys, overrides, audit and outbox, and how they are written. */
 import type { Notification } from '#core/alert.ts'
 import type { AuditRow } from '#core/audit.ts'
-import type { Instant } from '#core/time.ts'
-import type { AlertId } from '#lib/id.ts'
 import { toJson } from '#lib/json.ts'
 import type { Change } from '#ports/store.ts'
+import { notificationValues } from '#store/codec.ts'
 import type { Write } from './rows.ts'
 
 /** On which replicas hear of a change. */
@@ -41,7 +40,6 @@ export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> 
 
 /** `once`: what is there already stays as it is. */
 export function putNotification(notification: Notification, how: 'once' | 'again'): Write {
-  const { alert, channel: to, state, attempts, nextAt, lastError } = notification
   const conflict =
     how === 'once'
       ? 'do nothing'
@@ -50,7 +48,7 @@ export function putNotification(notification: Notification, how: 'once' | 'again
   return {
     text: `insert into bursar.notification (alert, channel, state, attempts, next_at, last_error)
            values ($1, $2, $3, $4, $5, $6) on conflict (alert, channel) ${conflict}`,
-    values: [alert, to, state, attempts, nextAt, lastError],
+    values: notificationValues(notification),
   }
 }
 
@@ -63,14 +61,3 @@ export const takeDue = `
     update bursar.notification n set next_at = $3 from due where n.no = due.no
     returning n.*)
   select taken.*, a.json from taken join bursar.alert a on a.id = taken.alert order by taken.no`
-
-export function notificationFromRow(row: Record<string, unknown>): Notification {
-  return {
-    alert: row.alert as AlertId,
-    channel: String(row.channel),
-    state: row.state as Notification['state'],
-    attempts: Number(row.attempts),
-    nextAt: Number(row.next_at) as Instant,
-    lastError: row.last_error === null ? null : String(row.last_error),
-  }
-}

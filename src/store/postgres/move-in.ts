@@ -50,7 +50,7 @@ export async function moveIn(
   try {
     // As the newest schema has it, whoever wrote it.
     openConnection(path).close()
-    const before = inspect(path)
+    const before = await inspect(path)
     const [fault] = before.findings
     if (fault !== undefined) throw new Error(`${path} is not sound: ${fault.message}`)
     await patiently(url, async (client) => {

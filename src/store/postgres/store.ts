@@ -7,7 +7,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
-import type { SpendQuery, SpendRow } from '#core/spend.ts'
+import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson } from '#lib/json.ts'
@@ -19,11 +19,12 @@ import {
   type EntryRow,
   holdFromRow,
   type HoldRow,
+  notificationFromRow,
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
-import { changeWrites, notificationFromRow, putNotification, takeDue } from './control-rows.ts'
+import { changeWrites, putNotification, takeDue } from './control-rows.ts'
 import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
@@ -40,8 +41,6 @@ export interface PostgresOptions {
 }
 
 type Row = Record<string, unknown>
-
-const dayMs = 86_400_000
 
 export class PostgresStore implements Store {
   readonly kind = 'postgres'

@@ -25,7 +25,7 @@ export class Watch {
   #revision = 0n
   /** Revisions within the overlap that were told. */
   readonly #told = new Set<bigint>()
-  #config: string | null = null
+  #config = ''
 
   constructor(url: string) {
     this.#connection = watchConnection(url, (client) => this.#listen(client))
@@ -33,7 +33,12 @@ export class Watch {
 
   /** Tells of what changes after it resolves. */
   async start(tell: (news: News) => void): Promise<void> {
-    await this.#ask()
+    const client = await this.#connection.use()
+    const { rows } = await client.query<{ last: bigint | null }>(
+      'select max(revision) as last from bursar.virtual_key',
+    )
+    this.#revision = rows[0]?.last ?? 0n
+    this.#config = await this.#configOf(client)
     this.#tell = tell
     this.#timer = setInterval(() => void this.#askSoon(), askEveryMs)
     this.#timer.unref()
@@ -94,12 +99,17 @@ export class Watch {
     for (const revision of this.#told) {
       if (revision <= this.#revision - BigInt(overlap)) this.#told.delete(revision)
     }
-    const settings = await client.query<{ value: string }>(
-      `select value from bursar.setting where name = 'config'`,
-    )
-    const config = settings.rows[0]?.value ?? ''
-    const isNew = this.#config !== null && config !== this.#config
+    const config = await this.#configOf(client)
+    const isNew = config !== this.#config
     this.#config = config
     if (isNew && !config.startsWith(this.#origin)) this.#tell?.({ kind: 'config' })
+  }
+
+  /** Another one each time that a replica has all others read their config again. */
+  async #configOf(client: Client): Promise<string> {
+    const { rows } = await client.query<{ value: string }>(
+      `select value from bursar.setting where name = 'config'`,
+    )
+    return rows[0]?.value ?? ''
   }
 }
