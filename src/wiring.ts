@@ -33,6 +33,7 @@ import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
 import { UndiciUpstream } from '#upstream/undici.ts'
 import { type KeyRing, keyRing } from './key-ring.ts'
+import { type RecordRing, recordRing } from './record-ring.ts'
 
 export interface BursarOptions {
   readonly host: string
@@ -78,12 +79,14 @@ async function layGround(options: BursarOptions) {
   })
   await takeOver(store, config.snapshot, observe, endings)
   // Listened for before they are read: what changes meanwhile is not missed.
-  const ring = Promise.withResolvers<KeyRing>()
+  const ready = Promise.withResolvers<Rings>()
   const reloading = { options, config, store, observe }
-  await store.watch((news) => void ring.promise.then((keys) => hear(news, reloading, keys)))
+  await store.watch((news) => void ready.promise.then((rings) => hear(news, reloading, rings)))
   const keys = await keyRing(store, pepper, options.demo)
-  ring.resolve(keys)
-  return { ...reloading, adminToken, pepper, endings, keys, metrics: metrics.text, inspect }
+  const records = await recordRing(store)
+  ready.resolve({ keys, records })
+  const rings = { keys, records }
+  return { ...reloading, adminToken, pepper, endings, ...rings, metrics: metrics.text, inspect }
 }
 
 export async function startBursar(options: BursarOptions): Promise<Bursar> {
@@ -217,9 +220,16 @@ async function reloadNow({ options, config, store, observe }: Reloading): Promis
 }
 
 /** What another replica changed holds here too. */
-function hear(news: News, reloading: Reloading, keys: KeyRing): void {
+function hear(news: News, reloading: Reloading, { keys, records }: Rings): void {
   if (news.kind === 'key') keys.put(news.key)
+  else if (news.kind === 'record') records.put(news.record)
   else void reload(reloading)
+}
+
+/** What is asked for in memory, and kept up to date there. */
+interface Rings {
+  readonly keys: KeyRing
+  readonly records: RecordRing
 }
 
 /** All replicas must know a key by the same HMAC, so what is shared has the pepper too. */
@@ -247,11 +257,13 @@ function controlDeps(parts: {
   readonly pepper: string
   readonly adminToken: string
   readonly keys: KeyRing
+  readonly records: RecordRing
   readonly traffic: Traffic
   readonly metrics: () => Promise<string>
   readonly inspect: () => Promise<Inspection>
 }): ControlDeps {
-  const { config, store, observe, pepper, adminToken, keys, traffic, metrics, inspect } = parts
+  const { config, store, observe, pepper, adminToken, traffic, metrics, inspect } = parts
+  const { keys, records } = parts
   return {
     clock: systemClock,
     chance: systemChance,
@@ -267,6 +279,7 @@ function controlDeps(parts: {
       },
       changed: keys.put,
     },
+    records,
     actorOf: (token) => (sameSecret(token, adminToken) ? { name: 'admin', role: 'admin' } : null),
     health: () =>
       traffic.stopping ? { ready: false, reason: 'stopping' } : { ready: true, reason: null },

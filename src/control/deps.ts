@@ -3,6 +3,7 @@ import type { VirtualKey } from '#core/key.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { Observe } from '#ports/observer.ts'
 import type { Store } from '#ports/store.ts'
@@ -18,6 +19,11 @@ export interface ControlDeps {
     make(): { readonly secret: string; readonly hash: string }
     /** A key was made or changed: it is usable, or no longer, from the next call on. */
     changed(key: VirtualKey): void
+  }
+  /** In memory; `put` after the store has it, so that it holds from the next call on. */
+  readonly records: {
+    all(kind: RecordKind): ReadonlyMap<string, unknown>
+    put(record: ControlRecord): void
   }
   /** Who holds this bearer token, or null. */
   readonly actorOf: (token: string) => Actor | null

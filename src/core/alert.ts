@@ -4,10 +4,32 @@ import type { AccountKey } from './account.ts'
 import type { Action, LimitUnit } from './budget.ts'
 import type { Instant } from './time.ts'
 
+export type AlertKind =
+  /** A line of a ladder was crossed; its actions say what follows: notice, throttle, stop. */
+  | 'threshold'
+  /** A provider billed more than was held. */
+  | 'overage'
+  /** What was throttled or stopped goes on: a raised limit, an override, a new period. */
+  | 'resumed'
+  | 'run_limit'
+  | 'loop'
+  | 'freeze'
+  | 'override'
+  | 'forecast'
+  | 'burn_rate'
+  | 'anomaly'
+  | 'unpriced_model'
+  /** A key asked for what another environment may use. */
+  | 'cross_use'
+  | 'channel_dead'
+  | 'review_due'
+  /** Somebody wants to see that a channel works. */
+  | 'test'
+
 export interface Alert {
   /** One for each account, threshold and arming: the same crossing always has the same id. */
   readonly id: AlertId
-  readonly kind: 'threshold' | 'overage'
+  readonly kind: AlertKind
   readonly account: AccountKey
   readonly budget: BudgetId
   readonly value: string | null
@@ -23,6 +45,8 @@ export interface Alert {
   readonly overage: bigint
   readonly hold: HoldId | null
   readonly periodEnd: Instant
+  /** Evidence, as names and values for people. No prompt and no secret. */
+  readonly details?: Readonly<Record<string, string>>
 }
 
 /** One delivery of an alert to one channel: a row of the outbox. */

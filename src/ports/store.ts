@@ -10,6 +10,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Result, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
@@ -65,6 +66,7 @@ export interface LedgerStore {
 export type Change =
   | { readonly kind: 'put_key'; readonly key: VirtualKey }
   | { readonly kind: 'put_override'; readonly override: Override }
+  | { readonly kind: 'put_record'; readonly record: ControlRecord }
   | { readonly kind: 'note' }
 
 export interface ControlStore {
@@ -74,11 +76,19 @@ export interface ControlStore {
   keyByHash(hash: string): Promise<VirtualKey | null>
   override(id: OverrideId): Promise<Override | null>
   overrides(): Promise<readonly Override[]>
+  /** In the order in which they were made, without those that are gone. */
+  records(kind: RecordKind): Promise<readonly ControlRecord[]>
+  /** Null: there is none, or it is gone. */
+  record(kind: RecordKind, id: string): Promise<ControlRecord | null>
+  /** Without an audit row: for what is no person's decision. */
+  putRecord(record: ControlRecord): Promise<void>
   /** Newest first. */
   audit(limit: number): Promise<readonly AuditRow[]>
 }
 
 export interface AlertStore {
+  /** Kept once, however often and by however many processes it is raised. */
+  raise(alert: Alert): Promise<void>
   /** Newest first. */
   alerts(limit: number): Promise<readonly Alert[]>
   /** Alerts that have no notification rows yet, oldest first. */
@@ -98,7 +108,10 @@ export interface AlertStore {
 }
 
 /** What another process changed. */
-export type News = { readonly kind: 'key'; readonly key: VirtualKey } | { readonly kind: 'config' }
+export type News =
+  | { readonly kind: 'key'; readonly key: VirtualKey }
+  | { readonly kind: 'record'; readonly record: ControlRecord }
+  | { readonly kind: 'config' }
 
 export interface Store extends LedgerStore, ControlStore, AlertStore {
   readonly kind: 'memory' | 'sqlite' | 'postgres'

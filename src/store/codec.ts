@@ -5,9 +5,11 @@ import type { LimitUnit } from '#core/budget.ts'
 import type { EntryLine, Facts, Hold, HoldLine, LedgerEntry } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import { noneRecent, type Recent, type Throttle } from '#core/pace.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { Attribution } from '#core/scope.ts'
 import { instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
+import { fromJson } from '#lib/json.ts'
 import type { AlertId, BudgetId, CallId, HoldId } from '#lib/id.ts'
 
 export interface AccountRow {
@@ -184,4 +186,11 @@ export function notificationFromRow(row: Readonly<Record<string, unknown>>): Not
     nextAt: instant(Number(row.next_at)),
     lastError: row.last_error === null ? null : String(row.last_error),
   }
+}
+
+export function recordFromRow(
+  kind: RecordKind,
+  row: Readonly<Record<string, unknown>>,
+): ControlRecord {
+  return { kind, id: String(row.id), value: fromJson(String(row.json)) }
 }

@@ -14,6 +14,7 @@ import {
   type SpendRow,
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import type { Adopted, Change, Outcome, Store } from '#ports/store.ts'
 import {
@@ -37,6 +38,7 @@ export class MemoryStore implements Store {
   readonly #routed = new Set<AlertId>()
   readonly #keys = new Map<KeyId, VirtualKey>()
   readonly #overrides = new Map<OverrideId, Override>()
+  readonly #records = new Map<string, ControlRecord>()
   readonly #audit: AuditRow[] = []
   #known: ReadonlyMap<string, string> = new Map()
 
@@ -128,6 +130,7 @@ export class MemoryStore implements Store {
   async change(change: Change, audit: AuditRow): Promise<void> {
     if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
+    if (change.kind === 'put_record') await this.putRecord(change.record)
     this.#audit.push(audit)
   }
 
@@ -151,8 +154,26 @@ export class MemoryStore implements Store {
     return [...this.#overrides.values()]
   }
 
+  async records(kind: RecordKind): Promise<readonly ControlRecord[]> {
+    const all = [...this.#records.values()]
+    return all.filter((record) => record.kind === kind && record.value !== null)
+  }
+
+  async record(kind: RecordKind, id: string): Promise<ControlRecord | null> {
+    const found = this.#records.get(`${kind}|${id}`)
+    return found === undefined || found.value === null ? null : found
+  }
+
+  async putRecord(record: ControlRecord): Promise<void> {
+    this.#records.set(`${record.kind}|${record.id}`, record)
+  }
+
   async audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#audit.slice(-limit).reverse()
+  }
+
+  async raise(alert: Alert): Promise<void> {
+    if (!this.#alerts.has(alert.id)) this.#alerts.set(alert.id, alert)
   }
 
   async alerts(limit: number): Promise<readonly Alert[]> {

@@ -37,6 +37,8 @@ const statements = {
   putKey: 'insert or replace into virtual_key (id, hash, json) values (?, ?, ?)',
   putOverride: 'insert or replace into override (id, budget, json) values (?, ?, ?)',
   addAudit: 'insert into audit (id, at, json) values (?, ?, ?)',
+  putRecord: `insert into record (kind, id, json) values (?, ?, ?)
+    on conflict (kind, id) do update set json = excluded.json`,
   forgetRules: 'delete from known_rule',
   knowRule: 'insert into known_rule (id, time_zone) values (?, ?)',
 } as const

@@ -7,6 +7,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
@@ -29,6 +30,7 @@ import {
   type HoldRow,
   notificationFromRow,
   notificationValues,
+  recordFromRow,
 } from './codec.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -150,6 +152,7 @@ export class SqliteStore implements Store {
         this.#rows.write('putKey', id, hash, toJson(change.key))
       }
       if (change.kind === 'put_override') this.#rows.putOverride(change.override)
+      if (change.kind === 'put_record') this.#writeRecord(change.record)
       this.#rows.write('addAudit', audit.id, audit.at, toJson(audit))
     })
   }
@@ -174,8 +177,27 @@ export class SqliteStore implements Store {
     return this.#json<Override>('select json from override order by rowid')
   }
 
+  async records(kind: RecordKind): Promise<readonly ControlRecord[]> {
+    const sql = `select id, json from record where kind = ? and json <> 'null' order by rowid`
+    return this.#all(sql, kind).map((row) => recordFromRow(kind, row))
+  }
+
+  async record(kind: RecordKind, id: string): Promise<ControlRecord | null> {
+    const sql = `select id, json from record where kind = ? and id = ? and json <> 'null'`
+    const [row] = this.#all(sql, kind, id)
+    return row === undefined ? null : recordFromRow(kind, row)
+  }
+
+  putRecord(record: ControlRecord): Promise<void> {
+    return this.#commits.add(null, () => this.#writeRecord(record))
+  }
+
   async audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#json<AuditRow>('select json from audit order by seq desc limit ?', limit)
+  }
+
+  raise(alert: Alert): Promise<void> {
+    return this.#commits.add(null, () => this.#rows.addAlert(alert))
   }
 
   async alerts(limit: number): Promise<readonly Alert[]> {
@@ -240,6 +262,10 @@ export class SqliteStore implements Store {
     await this.#writer.close()
     if (this.#db.isOpen) this.#db.close()
     this.#lock?.release()
+  }
+
+  #writeRecord({ kind, id, value }: ControlRecord): void {
+    this.#rows.write('putRecord', kind, id, toJson(value))
   }
 
   #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {

@@ -88,6 +88,55 @@ test.each(kinds)('%s: keys, audit rows and their order', async (_kind, make) => 
   await store.close()
 })
 
+test.each(kinds)('%s: records of the control plane', async (_kind, make) => {
+  const store = await make()
+  const freeze = { kind: 'freeze', id: 'team=support', value: { since: 1n, by: 'kim' } } as const
+  await store.change({ kind: 'put_record', record: freeze }, audit)
+  await store.putRecord({ kind: 'freeze', id: 'agent=a', value: { by: 'lee' } })
+  await store.putRecord({ kind: 'review', id: 'agent=a', value: 1 })
+  await store.putRecord({ ...freeze, value: { since: 2n, by: 'kim' } })
+  expect((await store.records('freeze')).map(({ id, value }) => [id, value])).toEqual([
+    ['team=support', { since: 2n, by: 'kim' }],
+    ['agent=a', { by: 'lee' }],
+  ])
+  await store.putRecord({ ...freeze, value: null })
+  expect(await store.record('freeze', freeze.id)).toBeNull()
+  expect(await store.records('freeze')).toHaveLength(1)
+  expect(await store.record('review', 'agent=a')).toEqual({
+    kind: 'review',
+    id: 'agent=a',
+    value: 1,
+  })
+  expect(await store.audit(10)).toHaveLength(1)
+  await store.close()
+})
+
+test.each(kinds)('%s: an alert raised twice is one', async (_kind, make) => {
+  const store = await make()
+  const alert: Alert = {
+    id: 'alrt_1',
+    kind: 'forecast',
+    account: 'bud_x|0' as Alert['account'],
+    budget: 'bud_x',
+    value: null,
+    unit: 'usd',
+    threshold: '1.0',
+    actions: [],
+    at,
+    amount: 10n,
+    posted: 6n,
+    overage: 0n,
+    hold: null,
+    periodEnd: at,
+    details: { on: 'the 19th' },
+  }
+  await store.raise(alert)
+  await store.raise({ ...alert, posted: 7n })
+  expect(await store.alerts(10)).toEqual([alert])
+  expect(await store.unrouted(10)).toEqual([alert])
+  await store.close()
+})
+
 test.each(kinds)('%s: the outbox', async (_kind, make) => {
   const store = await make()
   const rule = {

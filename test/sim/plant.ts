@@ -1,4 +1,4 @@
-/** `npm run mutants -- [PART OF A NAME OR FILE]`: plants each bug in a copy of the tree and says what saw it. */
+/** `npm run mutants -- [PART OF A NAME OR FILE]`: plants each bug in a copy, says what saw it. */
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,

@@ -1,6 +1,7 @@
 /** Rows of keys, overrides, audit and outbox, and how they are written. */
 import type { Notification } from '#core/alert.ts'
 import type { AuditRow } from '#core/audit.ts'
+import type { ControlRecord } from '#core/record.ts'
 import { toJson } from '#lib/json.ts'
 import type { Change } from '#ports/store.ts'
 import { notificationValues } from '#store/codec.ts'
@@ -29,6 +30,7 @@ export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> 
       values: [id, budget, state === 'approved', toJson(change.override)],
     }
   }
+  if (change.kind === 'put_record') yield* recordWrites(change.record)
   yield {
     // The same row again is a repetition after a commit of which nobody heard. Another one under
     // its id is refused: the table takes no updates.
@@ -36,6 +38,16 @@ export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> 
            on conflict (id) do update set json = excluded.json where a.json <> excluded.json`,
     values: [audit.id, audit.at, toJson(audit)],
   }
+}
+
+export function* recordWrites({ kind, id, value }: ControlRecord): Iterable<Write> {
+  yield {
+    text: `insert into bursar.record (kind, id, json) values ($1, $2, $3)
+           on conflict (kind, id) do update set json = excluded.json,
+             revision = nextval('bursar.key_revision')`,
+    values: [kind, id, toJson(value)],
+  }
+  yield { text: `select pg_notify($1, 'records')`, values: [channel] }
 }
 
 /** `once`: what is there already stays as it is. */

@@ -31,6 +31,7 @@ const tables = [
   ['notification', null],
   ['virtual_key', null],
   ['override', null],
+  ['record', null],
   ['audit', 'seq'],
   ['known_rule', null],
 ] as const

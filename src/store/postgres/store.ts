@@ -7,6 +7,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Override } from '#core/override.ts'
+import type { ControlRecord, RecordKind } from '#core/record.ts'
 import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
@@ -20,11 +21,12 @@ import {
   holdFromRow,
   type HoldRow,
   notificationFromRow,
+  recordFromRow,
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
-import { changeWrites, putNotification, takeDue } from './control-rows.ts'
+import { changeWrites, putNotification, recordWrites, takeDue } from './control-rows.ts'
 import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
@@ -176,8 +178,30 @@ export class PostgresStore implements Store {
     return this.#json<Override>('select json from bursar.override order by no')
   }
 
+  async records(kind: RecordKind): Promise<readonly ControlRecord[]> {
+    const sql = `select id, json from bursar.record where kind = $1 and json <> 'null' order by no`
+    return (await this.#all(sql, kind)).map((row) => recordFromRow(kind, row))
+  }
+
+  async record(kind: RecordKind, id: string): Promise<ControlRecord | null> {
+    const sql = `select id, json from bursar.record
+                 where kind = $1 and id = $2 and json <> 'null'`
+    const [row] = await this.#all(sql, kind, id)
+    return row === undefined ? null : recordFromRow(kind, row)
+  }
+
+  putRecord(record: ControlRecord): Promise<void> {
+    return this.#ledger.add(nothing, (rows) => {
+      rows.writes.push(...recordWrites(record))
+    })
+  }
+
   audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#json<AuditRow>('select json from bursar.audit order by seq desc limit $1', limit)
+  }
+
+  raise(alert: Alert): Promise<void> {
+    return this.#ledger.add(nothing, (rows) => rows.addAlert(alert))
   }
 
   alerts(limit: number): Promise<readonly Alert[]> {

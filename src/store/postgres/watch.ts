@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Client } from 'pg'
 import type { VirtualKey } from '#core/key.ts'
+import type { RecordKind } from '#core/record.ts'
 import { fromJson } from '#lib/json.ts'
 import type { News } from '#ports/store.ts'
 import { type Connection, watchConnection } from './connection.ts'
@@ -14,6 +15,21 @@ import type { Write } from './rows.ts'
 const askEveryMs = 4000
 /** Transactions end in another order than they took revisions: so many are asked for again. */
 const overlap = 200
+
+interface Changed {
+  /** Null: a key. */
+  readonly kind: RecordKind | null
+  readonly id: string
+  readonly json: string
+  readonly revision: bigint
+}
+
+function newsOf({ kind, id, json }: Changed): News {
+  const value = fromJson(json)
+  return kind === null
+    ? { kind: 'key', key: value as VirtualKey }
+    : { kind: 'record', record: { kind, id, value } }
+}
 
 export class Watch {
   readonly #origin = randomUUID()
@@ -35,7 +51,8 @@ export class Watch {
   async start(tell: (news: News) => void): Promise<void> {
     const client = await this.#connection.use()
     const { rows } = await client.query<{ last: bigint | null }>(
-      'select max(revision) as last from bursar.virtual_key',
+      `select max(revision) as last from (select revision from bursar.virtual_key
+         union all select revision from bursar.record) as v`,
     )
     this.#revision = rows[0]?.last ?? 0n
     this.#config = await this.#configOf(client)
@@ -86,15 +103,18 @@ export class Watch {
 
   async #ask(): Promise<void> {
     const client = await this.#connection.use()
-    const { rows } = await client.query<{ json: string; revision: bigint }>(
-      'select json, revision from bursar.virtual_key where revision > $1 order by revision',
+    const { rows } = await client.query<Changed>(
+      `select null as kind, id, json, revision from bursar.virtual_key where revision > $1
+       union all select kind, id, json, revision from bursar.record where revision > $1
+       order by revision`,
       [this.#revision - BigInt(overlap)],
     )
-    for (const { json, revision } of rows) {
+    for (const row of rows) {
+      const { revision } = row
       if (this.#told.has(revision)) continue
       this.#told.add(revision)
       if (revision > this.#revision) this.#revision = revision
-      this.#tell?.({ kind: 'key', key: fromJson(json) as VirtualKey })
+      this.#tell?.(newsOf(row))
     }
     for (const revision of this.#told) {
       if (revision <= this.#revision - BigInt(overlap)) this.#told.delete(revision)

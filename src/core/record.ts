@@ -1,0 +1,11 @@
+/** What the control plane keeps besides keys and overrides, in one shape for all of it. */
+export const recordKinds = ['freeze', 'review', 'token', 'session', 'thread', 'sighting'] as const
+export type RecordKind = (typeof recordKinds)[number]
+
+export interface ControlRecord {
+  readonly kind: RecordKind
+  /** Unique within its kind. */
+  readonly id: string
+  /** JSON values and bigints; null: it is gone. Whoever reads it checks its shape. */
+  readonly value: unknown
+}
