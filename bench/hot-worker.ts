@@ -80,6 +80,8 @@ async function caller(): Promise<void> {
         accounts: rules.map((rule) => ({ rule, value: null })),
         attribution: nobody,
         expiresAt: instant(now + 600_000),
+        conversation: null,
+        marks: [],
         facts: { model: 'gpt-5-mini', provider: 'openai', endpoint: 'chat', stream: false },
         asking,
       },

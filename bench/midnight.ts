@@ -118,6 +118,8 @@ function holdAt(now: Instant): HoldCommand {
       tokensPerCap: 1,
     },
     expiresAt: instant(now + 600_000),
+    conversation: null,
+    marks: [],
     facts: { model: 'gpt-5-mini' },
   }
 }

@@ -69,10 +69,27 @@ export interface HoldCommand {
   readonly call: CallId
   readonly attribution: Attribution
   readonly accounts: readonly AccountRef[]
+  /** Which conversation the call is part of: it counts once in a window. Null: of none. */
+  readonly conversation: string | null
+  /** Written with the hold, where nothing is marked there yet. */
+  readonly marks: readonly Mark[]
   readonly asking: Asking
   readonly expiresAt: Instant
   readonly facts: Facts
 }
+
+/**
+ * A fact that is set once and never changed: that a conversation counts in an account, where a run
+ * comes from.
+ */
+export interface Mark {
+  readonly id: string
+  readonly value: string
+}
+
+/** The mark of a conversation that counts in this account. */
+export const seatOf = (account: AccountKey, conversation: string): string =>
+  `seat|${account}|${conversation}`
 
 export interface SettleCommand {
   readonly kind: 'settle'
@@ -150,6 +167,7 @@ export interface LedgerState {
   readonly accounts: ReadonlyMap<AccountKey, Account>
   readonly hold: Hold | null
   readonly overrides: readonly Override[]
+  readonly isMarked: (id: string) => boolean
   /** Rules in force: where one is gone its account is still posted to, but has no stages. */
   readonly rules: Rules
 }
@@ -160,6 +178,8 @@ export interface Applied {
   readonly accounts: readonly Account[]
   readonly entry: LedgerEntry | null
   readonly alerts: readonly Alert[]
+  /** Of a hold that was made, to be written with it. */
+  readonly marks: readonly Mark[]
 }
 
 /** The accounts a store must load before `apply`. Those of a hold may not exist yet. */
@@ -174,5 +194,5 @@ export function accountsOf(
 
 /** A command that changes nothing, and why. */
 export function unchanged(state: LedgerState, result: Result): Applied {
-  return { result, hold: state.hold, accounts: [], entry: null, alerts: [] }
+  return { result, hold: state.hold, accounts: [], entry: null, alerts: [], marks: [] }
 }

@@ -21,6 +21,7 @@ import {
   type HoldLine,
   type LedgerState,
   type Result,
+  seatOf,
   unchanged,
 } from './journal.ts'
 import { rearm, stopped } from './ladder.ts'
@@ -32,6 +33,8 @@ import type { Instant } from './time.ts'
 interface Line extends AccountRef {
   readonly account: Account
   readonly relief: Relief
+  /** The conversation of the call counts here already. */
+  readonly isSeated: boolean
 }
 
 export function applyHold(state: LedgerState, command: HoldCommand, now: Instant): Applied {
@@ -43,7 +46,8 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
     const found = state.accounts.get(accountKey(ref, now)) ?? openAccount(ref, now)
     const { account, alerts: rearmed } = rearm(found, ref.rule, now)
     alerts.push(...rearmed)
-    return { ...ref, account, relief: reliefOf(state.overrides, account, now) }
+    const relief = reliefOf(state.overrides, account, now)
+    return { ...ref, account, relief, isSeated: isSeated(state, ref, account, command) }
   })
   const keys = new Set(lines.map(({ account }) => account.key))
   assert(keys.size === lines.length, 'an account is held once')
@@ -77,6 +81,22 @@ function slowest(lines: readonly Line[], now: Instant): Result | null {
   return worst
 }
 
+function isSeated(
+  { isMarked }: LedgerState,
+  { rule }: AccountRef,
+  { key }: Account,
+  { conversation }: HoldCommand,
+): boolean {
+  // A call of no conversation has nothing to count.
+  return (
+    rule.unit === 'conversations' && (conversation === null || isMarked(seatOf(key, conversation)))
+  )
+}
+
+function lineAmount({ rule, isSeated }: Line, asking: Asking, cap: number): bigint {
+  return isSeated ? 0n : amountOf(rule.unit, asking, cap)
+}
+
 /** What a call with this output cap takes from an account. */
 export function amountOf(unit: LimitUnit, asking: Asking, cap: number): bigint {
   if (unit === 'usd') {
@@ -88,9 +108,11 @@ export function amountOf(unit: LimitUnit, asking: Asking, cap: number): bigint {
 /** The largest cap that every account can pay, at most what was asked; null below the floor. */
 function fittingCap(lines: readonly Line[], asking: Asking): number | null {
   let cap = asking.outputCap
-  for (const { account, rule, relief } of lines) {
+  for (const line of lines) {
+    const { account, rule, relief } = line
     const available = availableIn(account, rule, relief)
-    if (available === null || amountOf(rule.unit, asking, cap) <= available) continue
+    if (available === null || line.isSeated) continue
+    if (amountOf(rule.unit, asking, cap) <= available) continue
     const fits = capWithin(available, rule.unit, asking)
     if (fits === null || fits < Math.min(asking.outputCapFloor, asking.outputCap)) return null
     cap = Math.min(cap, fits)
@@ -111,12 +133,14 @@ function capWithin(available: bigint, unit: LimitUnit, asking: Asking): number |
 /** The account that is short, the one farthest from room first: money last among equals. */
 function tightest(lines: readonly Line[], asking: Asking): Result {
   const floor = Math.min(asking.outputCapFloor, asking.outputCap)
-  const short = lines.flatMap(({ account, rule, relief }) => {
+  const short = lines.flatMap((line) => {
+    const { account, rule, relief, isSeated: seated } = line
     const available = availableIn(account, rule, relief)
-    const needed = amountOf(rule.unit, asking, floor)
-    if (available === null || needed <= available) return []
-    // Room that only calls in flight hold may come back; what is posted does not.
-    const held = needed <= available + account.pending
+    const needed = lineAmount(line, asking, floor)
+    if (available === null || seated || needed <= available) return []
+    // Room that only calls in flight hold may come back; what is posted does not, nor does a
+    // conversation that has begun.
+    const held = rule.unit !== 'conversations' && needed <= available + account.pending
     return [{ status: 'limit_exceeded' as const, account, rule, available, needed, held }]
   })
   const final = short.find(({ held }) => !held) ?? short[0]
@@ -148,7 +172,8 @@ function denied(
       fired.push(...stop.alerts)
     }
   }
-  return { result, hold: null, accounts: [...touched.values()], entry: null, alerts: fired }
+  const accounts = [...touched.values()]
+  return { result, hold: null, accounts, entry: null, alerts: fired, marks: [] }
 }
 
 function admitted(
@@ -158,10 +183,15 @@ function admitted(
   cap: number,
   now: Instant,
 ): Applied {
-  const { asking } = command
+  const { asking, conversation } = command
   const holdLines: HoldLine[] = []
-  const accounts = lines.map(({ account, rule, relief }) => {
-    const amount = amountOf(rule.unit, asking, cap)
+  const marks = [...command.marks]
+  const accounts = lines.map((line) => {
+    const { account, rule, relief } = line
+    const amount = lineAmount(line, asking, cap)
+    if (rule.unit === 'conversations' && !line.isSeated && conversation !== null) {
+      marks.push({ id: seatOf(account.key, conversation), value: command.hold })
+    }
     holdLines.push({ account: account.key, unit: rule.unit, amount, posted: null })
     const held = post(account, { posted: 0n, pending: amount })
     const recent = noteAdmitted(held.recent, now)
@@ -190,6 +220,7 @@ function admitted(
     hold,
     accounts,
     alerts,
+    marks,
     entry: {
       kind: 'hold',
       hold: hold.id,

@@ -210,6 +210,7 @@ function end(state: LedgerState, hold: Hold, ending: Ending, now: Instant): Appl
     hold: ended,
     accounts,
     alerts,
+    marks: [],
     entry: {
       kind: ending.kind,
       hold: hold.id,
@@ -230,8 +231,10 @@ function postedAs(line: HoldLine, { cost, tokens, state }: Ending): bigint {
       return tokens ?? line.posted ?? line.amount
     // A call that was provably never made is not counted; every other one is, once.
     case 'calls':
-    case 'conversations':
       return state === 'voided' ? 0n : line.amount
+    // A conversation has begun with its first call, whatever becomes of that.
+    case 'conversations':
+      return line.amount
     case 'concurrent':
       return 0n
     default:

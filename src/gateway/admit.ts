@@ -136,6 +136,8 @@ function holdCommand(
     call: id,
     attribution,
     accounts: free ? [] : accountsFor(snapshot.budgets, attribution),
+    conversation: principal.conversation,
+    marks: [],
     asking: askingOf(wanted, serving),
     facts: {
       asked: parsed.model,

@@ -47,7 +47,7 @@ export interface LedgerStore {
    */
   catchUp(rules: readonly BudgetRule[], since: Instant, now: Instant): Promise<readonly Alert[]>
   account(key: AccountKey): Promise<Account | null>
-  /** Accounts whose period holds `at`, by budget. */
+  /** Accounts whose period holds `at`, by budget; without `budget`, those of runs are left out. */
   accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]>
   /** In the order of writing, after `seq`; each with its own `seq`. */
   entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]>
@@ -58,6 +58,8 @@ export interface LedgerStore {
   /** Pending holds whose time has passed, oldest first. */
   overdue(now: Instant, limit: number): Promise<readonly Hold[]>
   openHolds(): Promise<number>
+  /** The value of a mark; null: nothing is marked there. */
+  mark(id: string): Promise<string | null>
   /** From the roll-ups, dearest first. */
   spend(query: SpendQuery): Promise<readonly SpendRow[]>
 }

@@ -6,7 +6,14 @@ import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import { backfill } from '#core/backfill.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
-import { accountsOf, type Command, type Hold, type LedgerEntry, type Rules } from '#core/journal.ts'
+import {
+  accountsOf,
+  type Command,
+  type Hold,
+  type LedgerEntry,
+  type Mark,
+  type Rules,
+} from '#core/journal.ts'
 import { apply } from '#core/ledger.ts'
 import type { Override } from '#core/override.ts'
 import { type SpendChange, spendChange } from '#core/spend.ts'
@@ -31,6 +38,9 @@ export interface Rows {
   addSpend(change: SpendChange): void
   addAlert(alert: Alert): void
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
+  isMarked(id: string): boolean
+  /** Where nothing is marked there yet. */
+  addMark(mark: Mark): void
   /** In the order in which they were made. */
   holdsMadeSince(at: Instant): Iterable<Hold>
 }
@@ -53,7 +63,8 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   }
   if (command.kind === 'hold') for (const { rule } of command.accounts) budgets.add(rule.id)
   const overrides = rows.overridesOf(budgets)
-  const applied = apply({ accounts, hold, overrides, rules }, command, now)
+  const isMarked = (id: string): boolean => rows.isMarked(id)
+  const applied = apply({ accounts, hold, overrides, isMarked, rules }, command, now)
   for (const account of applied.accounts) rows.saveAccount(account)
   if (applied.hold !== null && applied.hold !== hold) {
     if (hold === null) rows.addHold(applied.hold)
@@ -63,6 +74,7 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   }
   if (applied.entry !== null) rows.addEntry(applied.entry)
   for (const alert of applied.alerts) rows.addAlert(alert)
+  for (const mark of applied.marks) rows.addMark(mark)
   const touched = applied.accounts.length > 0 ? applied.accounts : [...accounts.values()]
   return { result: applied.result, accounts: touched, overrides, alerts: applied.alerts }
 }
@@ -112,13 +124,14 @@ export function countHolds(rows: Rows, starts: readonly Start[], now: Instant): 
   }
   for (const { rule, from } of starts) {
     const since = [...held.values()].filter(({ madeAt }) => madeAt >= from)
-    const filled = backfill(rule, since, now, (key) => rows.account(key))
+    const filled = backfill(rule, since, now, rows)
     for (const account of filled.accounts) rows.saveAccount(account)
     for (const hold of filled.holds) {
       held.set(hold.id, hold)
       rows.updateHold(hold)
     }
     if (filled.entry !== null) rows.addEntry(filled.entry)
+    for (const mark of filled.marks) rows.addMark(mark)
     for (const alert of filled.alerts) rows.addAlert(alert)
     alerts.push(...filled.alerts)
   }

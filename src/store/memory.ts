@@ -38,6 +38,7 @@ export class MemoryStore implements Store {
   readonly #routed = new Set<AlertId>()
   readonly #keys = new Map<KeyId, VirtualKey>()
   readonly #overrides = new Map<OverrideId, Override>()
+  readonly #marks = new Map<string, string>()
   readonly #records = new Map<string, ControlRecord>()
   readonly #audit: AuditRow[] = []
   #known: ReadonlyMap<string, string> = new Map()
@@ -47,6 +48,10 @@ export class MemoryStore implements Store {
     saveAccount: (account) => void this.#accounts.set(account.key, account),
     hold: (id) => this.#holds.get(id) ?? null,
     holdBefore: (id) => this.#holds.get(id) ?? null,
+    isMarked: (id) => this.#marks.has(id),
+    addMark: ({ id, value }) => {
+      if (!this.#marks.has(id)) this.#marks.set(id, value)
+    },
     addHold: (hold) => void this.#holds.set(hold.id, hold),
     updateHold: (hold) => void this.#holds.set(hold.id, hold),
     addEntry: (entry) => void this.#entries.push(entry),
@@ -90,7 +95,8 @@ export class MemoryStore implements Store {
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
     const isNow = ({ period }: Account): boolean => period.start <= at && at < period.end
     return [...this.#accounts.values()]
-      .filter((account) => isNow(account) && (budget === undefined || account.budget === budget))
+      .filter((account) => isNow(account))
+      .filter((one) => (budget === undefined ? !isOfRun(one) : one.budget === budget))
       .sort((a, b) => (a.key < b.key ? -1 : 1))
   }
 
@@ -121,6 +127,10 @@ export class MemoryStore implements Store {
 
   async openHolds(): Promise<number> {
     return [...this.#holds.values()].filter(({ state }) => state === 'pending').length
+  }
+
+  async mark(id: string): Promise<string | null> {
+    return this.#marks.get(id) ?? null
   }
 
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
@@ -227,5 +237,8 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {}
 }
+
+/** A run has no period. */
+const isOfRun = ({ period, unit }: Account): boolean => period.start === 0 && unit !== 'concurrent'
 
 const deliveryOf = ({ alert, channel }: Notification): string => `${alert}|${channel}`

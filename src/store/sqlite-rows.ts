@@ -5,7 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
-import type { Hold, LedgerEntry } from '#core/journal.ts'
+import type { Hold, LedgerEntry, Mark } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
 import {
   inOrder,
@@ -44,6 +44,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   readonly #accountByKey: StatementSync
   readonly #accountByNo: StatementSync
   readonly #hold: StatementSync
+  readonly #mark: StatementSync
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
   /** Pending holds, which their end will ask for. */
@@ -57,6 +58,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   readonly #spend: SpendChanges = new Map()
   readonly #changed = new Set<Kept>()
   readonly #touched = new Map<HoldId, Hold>()
+  readonly #marks = new Set<string>()
 
   constructor(db: DatabaseSync) {
     const prepare = (sql: string): StatementSync => {
@@ -68,6 +70,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     this.#accountByKey = prepare('select * from account where key = ?')
     this.#accountByNo = prepare('select * from account where no = ?')
     this.#hold = prepare('select * from hold where id = ?')
+    this.#mark = prepare('select 1 from mark where id = ?')
   }
 
   /**
@@ -81,6 +84,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
       this.#keys.clear()
     }
     this.#touched.clear()
+    this.#marks.clear()
     this.#spend.clear()
     this.#batch = []
   }
@@ -121,6 +125,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     this.#changed.clear()
     this.#pending.clear()
     this.#touched.clear()
+    this.#marks.clear()
     this.#overrides = null
     this.#known = null
     this.#nextNo = null
@@ -228,6 +233,15 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
     const approved = this.#approved()
     return approved.length === 0 ? approved : approved.filter(({ budget }) => budgets.has(budget))
+  }
+
+  isMarked(id: string): boolean {
+    return this.#marks.has(id) || this.#mark.get(id) !== undefined
+  }
+
+  addMark({ id, value }: Mark): void {
+    this.#marks.add(id)
+    this.write('addMark', id, value)
   }
 
   putOverride(override: Override): void {

@@ -68,7 +68,8 @@ const migrations: readonly string[] = [
        sum(iif(basis = 'presumed', cost, 0))
      from hold where state in ('settled', 'expired') group by 1, 2, 3, 4, 5, 6, 7;`,
   `create table record (kind text not null, id text not null, json text not null,
-     primary key (kind, id)) strict;`,
+     primary key (kind, id)) strict;
+   create table mark (id text primary key, value text not null) strict;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

@@ -37,6 +37,7 @@ const statements = {
   putKey: 'insert or replace into virtual_key (id, hash, json) values (?, ?, ?)',
   putOverride: 'insert or replace into override (id, budget, json) values (?, ?, ?)',
   addAudit: 'insert into audit (id, at, json) values (?, ?, ?)',
+  addMark: 'insert or ignore into mark (id, value) values (?, ?)',
   putRecord: `insert into record (kind, id, json) values (?, ?, ?)
     on conflict (kind, id) do update set json = excluded.json`,
   forgetRules: 'delete from known_rule',

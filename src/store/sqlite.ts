@@ -104,7 +104,8 @@ export class SqliteStore implements Store {
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
     return this.#accounts(
       `select * from account where period_start <= ?1 and ?1 < period_end
-       and (?2 is null or budget = ?2) order by key`,
+       and (budget = ?2 or ?2 is null and (period_start > 0 or unit = 'concurrent'))
+       order by key`,
       at,
       budget ?? null,
     )
@@ -138,6 +139,11 @@ export class SqliteStore implements Store {
   async openHolds(): Promise<number> {
     const [row] = this.#all(`select count(*) as n from hold where state = 'pending'`)
     return Number(row?.n)
+  }
+
+  async mark(id: string): Promise<string | null> {
+    const [row] = this.#all('select value from mark where id = ?', id)
+    return row === undefined ? null : String(row.value)
   }
 
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {

@@ -45,6 +45,7 @@ const initial: readonly BudgetRule[] = [
   rule('calls', { unit: 'calls', amount: 3n }),
   rule('tokens', { unit: 'tokens', amount: 1000n }),
   rule('busy', { unit: 'concurrent', amount: 2n }),
+  rule('chats', { unit: 'conversations', amount: 2n }),
   rule('hourly', { period: 'hour' }),
 ]
 
@@ -127,7 +128,9 @@ class Teller {
           // Some of an agent, some of none.
           attribution: { ...nobody, user, agent: user === null ? null : 'a' },
           expiresAt: instant(now + 60_000),
-          facts: { story: true },
+          facts: { story: true, conversation: args[3] ?? null },
+          conversation: args[3] ?? null,
+          marks: [],
           asking: askingFor(verb, amount),
         }
       }
@@ -188,7 +191,8 @@ class Teller {
    */
   async #limit(now: Instant, names: string, [amount = '0']: readonly string[]): Promise<string> {
     for (const name of names.split('+')) {
-      const before = this.rules.get(name) ?? rule(name)
+      const unit = name.startsWith('chats') ? 'conversations' : 'usd'
+      const before = this.rules.get(name) ?? rule(name, { unit })
       this.rules.set(name, { ...before, amount: BigInt(amount) })
     }
     await this.#store.adopt([...this.rules.values()], now)

@@ -168,6 +168,8 @@ test.each(kinds)('%s: the outbox', async (_kind, make) => {
       call: 'call_1',
       accounts: [{ rule, value: null }],
       attribution: nobody,
+      conversation: null,
+      marks: [],
       expiresAt: instant(at + 1000),
       facts: {},
       asking: {

@@ -233,6 +233,35 @@ export const stories: Readonly<Record<string, string>> = {
      6 settle C 1           -> applied
      7 hold   D 1 calls     -> exceeded calls
      8 balance calls        -> 3/0`,
+  'a conversation counts once, with its first call, whatever becomes of that': `
+     0 hold   A 1 chats - one -> applied
+     1 hold   B 1 chats - one -> applied
+     2 balance chats        -> 0/1
+     3 settle A 1           -> applied
+     4 void   B             -> applied
+     5 hold   C 1 chats - two -> applied
+     6 hold   D 1 chats - three -> exceeded chats
+     7 void   C             -> applied
+     8 hold   D 1 chats - three -> exceeded chats
+     9 hold   E 1 chats - two -> applied
+    10 balance chats        -> 2/0
+ 86410 hold   F 1 chats - three -> applied
+ 86410 balance chats        -> 0/1`,
+  'a limit of conversations added later counts those that were, once each': `
+     0 hold   A 1 team - one -> applied
+     1 settle A 1           -> applied
+     2 hold   B 1 team - one -> applied
+     3 hold   C 1 team - two -> applied
+     4 limit  chats-late 3  -> done
+     5 balance chats-late   -> 1/1
+     6 settle B 1           -> applied
+     7 settle C 1           -> applied
+     8 balance chats-late   -> 2/0
+     9 hold   D 1 chats-late - two -> applied
+    10 hold   E 1 chats-late - three -> applied
+    11 hold   F 1 chats-late - four -> exceeded chats-late
+    12 late   chats-late 0  -> done
+    13 balance chats-late   -> 2/1`,
   'calls in flight are counted while they are in flight': `
      0 hold   A 1 busy      -> applied
      1 hold   B 1 busy      -> applied

@@ -59,6 +59,8 @@ export function holdOf(no: number): Command {
       tokensPerCap: 1,
     },
     expiresAt: instant(start + 600_000),
+    conversation: null,
+    marks: [],
     facts: { no },
   }
 }

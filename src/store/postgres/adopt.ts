@@ -2,14 +2,14 @@
 import type { ClientBase } from 'pg'
 import { type Account, type AccountKey, openAccount } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
-import { countedIn } from '#core/backfill.ts'
+import { countedIn, seatsIn } from '#core/backfill.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
 import type { Hold } from '#core/journal.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { Adopted } from '#ports/store.ts'
 import type { HoldRow } from '#store/codec.ts'
 import { countHolds, type Start, startSince } from '#store/execute.ts'
-import { fetchAccounts, loadHolds } from './load.ts'
+import { fetchAccounts, fetchMarks, loadHolds } from './load.ts'
 import { type AccountNumbers, PostgresRows, type Write } from './rows.ts'
 import { writeRows } from './write.ts'
 
@@ -84,6 +84,11 @@ async function count(
     }
   }
   await fetchAccounts(client, rows, wanted)
+  await fetchMarks(
+    client,
+    rows,
+    starts.flatMap(({ rule }) => seatsIn(rule, holds, now)),
+  )
   rows.loadSince(holds)
   return countHolds(rows, starts, now)
 }

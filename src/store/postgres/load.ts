@@ -4,7 +4,7 @@
  */
 import type { ClientBase, Pool } from 'pg'
 import { type Account, type AccountKey, openAccount } from '#core/account.ts'
-import type { Command, Hold } from '#core/journal.ts'
+import { type Command, type Hold, seatOf } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
@@ -19,13 +19,20 @@ export interface Need {
   readonly accounts: readonly Account[]
   /** Of a new call: a hold that is there only if this was written before. */
   readonly hold: HoldId | null
+  /** Marks that its rule asks for. They belong to accounts that are locked. */
+  readonly marks: readonly string[]
 }
 
-export const nothing: Need = { accounts: [], hold: null }
+export const nothing: Need = { accounts: [], hold: null, marks: [] }
 
 export function needOf(command: Command, now: Instant): Need {
-  const refs = command.kind === 'hold' ? command.accounts : []
-  return { accounts: refs.map((ref) => openAccount(ref, now)), hold: command.hold }
+  if (command.kind !== 'hold') return { accounts: [], hold: command.hold, marks: [] }
+  const { conversation } = command
+  const accounts = command.accounts.map((ref) => openAccount(ref, now))
+  const marks = accounts.flatMap(({ key, unit }) =>
+    unit === 'conversations' && conversation !== null ? [seatOf(key, conversation)] : [],
+  )
+  return { accounts, hold: command.hold, marks }
 }
 
 export async function fetchRows(
@@ -41,7 +48,24 @@ export async function fetchRows(
     for (const { account } of lines) if (!wanted.has(account)) wanted.set(account, null)
   }
   await fetchAccounts(client, rows, wanted)
-  rows.loadOverrides(await approved(client))
+  const marks = needs.flatMap((need) => need.marks)
+  const [overrides] = await Promise.all([approved(client), fetchMarks(client, rows, marks)])
+  rows.loadOverrides(overrides)
+}
+
+/** Behind the locks of their accounts: nobody else takes a seat there meanwhile. */
+export async function fetchMarks(
+  client: ClientBase,
+  rows: PostgresRows,
+  ids: readonly string[],
+): Promise<void> {
+  if (ids.length === 0) return
+  const { rows: found } = await client.query<{ id: string }>({
+    name: 'marks',
+    text: 'select id from bursar.mark where id = any($1)',
+    values: [ids],
+  })
+  rows.loadMarks(found.map(({ id }) => id))
 }
 
 async function lockedHolds(

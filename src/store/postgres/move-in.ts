@@ -32,6 +32,7 @@ const tables = [
   ['virtual_key', null],
   ['override', null],
   ['record', null],
+  ['mark', null],
   ['audit', 'seq'],
   ['known_rule', null],
 ] as const

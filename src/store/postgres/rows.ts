@@ -4,7 +4,7 @@
  */
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
-import type { Hold, LedgerEntry } from '#core/journal.ts'
+import type { Hold, LedgerEntry, Mark } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
 import { noteSpend, type SpendChange, type SpendChanges } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
@@ -81,6 +81,9 @@ export class PostgresRows implements Rows, Numbers {
   readonly spend: SpendChanges = new Map()
   readonly alerts: Alert[] = []
   readonly writes: Write[] = []
+  /** Found, and added in this batch. */
+  readonly #marks = new Set<string>()
+  readonly marks: Mark[] = []
   #overrides: readonly Override[] = []
   #since: readonly Hold[] = []
 
@@ -104,6 +107,19 @@ export class PostgresRows implements Rows, Numbers {
     const hold = holdFromRow(row, this)
     this.#holds.set(hold.id, hold)
     return hold
+  }
+
+  loadMarks(ids: Iterable<string>): void {
+    for (const id of ids) this.#marks.add(id)
+  }
+
+  isMarked(id: string): boolean {
+    return this.#marks.has(id)
+  }
+
+  addMark(mark: Mark): void {
+    this.#marks.add(mark.id)
+    this.marks.push(mark)
   }
 
   loadOverrides(overrides: readonly Override[]): void {

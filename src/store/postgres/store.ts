@@ -106,7 +106,8 @@ export class PostgresStore implements Store {
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
     const rows = await this.#all(
       `select * from bursar.account where period_start <= $1 and $1 < period_end
-       and ($2::text is null or budget = $2) order by key collate "C"`,
+       and (budget = $2 or $2::text is null and (period_start > 0 or unit = 'concurrent'))
+       order by key collate "C"`,
       at,
       budget ?? null,
     )
@@ -141,6 +142,11 @@ export class PostgresStore implements Store {
     const sql = `select count(*) as n from bursar.hold where state = 'pending'`
     const [row] = await this.#all(sql)
     return Number(row?.n)
+  }
+
+  async mark(id: string): Promise<string | null> {
+    const [row] = await this.#all('select value from bursar.mark where id = $1', id)
+    return row === undefined ? null : String(row.value)
   }
 
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {

@@ -133,7 +133,7 @@ function* spendStatements({ spend }: PostgresRows): Iterable<Statement> {
 }
 
 function* entryStatements(rows: PostgresRows): Iterable<Statement> {
-  const { entries, alerts } = rows
+  const { entries, alerts, marks } = rows
   if (entries.length > 0) {
     yield {
       name: 'add entries',
@@ -151,6 +151,14 @@ function* entryStatements(rows: PostgresRows): Iterable<Statement> {
         entries.map(({ reason }) => reason),
         entries.map(({ author }) => author),
       ],
+    }
+  }
+  if (marks.length > 0) {
+    yield {
+      name: 'add marks',
+      text: `insert into bursar.mark (id, value) select * from unnest($1::text[], $2::text[])
+             on conflict (id) do nothing`,
+      values: [marks.map(({ id }) => id), marks.map(({ value }) => value)],
     }
   }
   if (alerts.length > 0) {
