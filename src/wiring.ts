@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { controlApp } from '#control/app.ts'
 import type { ControlDeps } from '#control/deps.ts'
+import type { Freeze } from '#core/freeze.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, instant } from '#core/time.ts'
@@ -14,7 +15,9 @@ import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps
 import { handleData, plainDoor, type Traffic } from '#gateway/http.ts'
 import { Intake } from '#gateway/intake.ts'
 import { type ConnectionLimits, listen } from '#gateway/listener.ts'
+import { Loops } from '#gateway/loops.ts'
 import { Replays } from '#gateway/replays.ts'
+import { Runs } from '#gateway/runs.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { takeUp } from '#jobs/adoption.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
@@ -100,6 +103,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     store,
     endings,
     balances: store,
+    freezes: () => ground.records.all('freeze').values() as Iterable<Freeze>,
     snapshot: () => config.snapshot,
     findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
@@ -144,7 +148,9 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
 
 function newDesk(deps: GatewayDeps): Desk {
   const counters = { waiting: { count: 0 }, drains: { count: 0 } }
-  return { deps, books: new Books(deps), replays: new Replays(), ...counters }
+  const { store } = deps
+  const parts = { runs: new Runs(store), loops: new Loops(), replays: new Replays() }
+  return { deps, books: new Books(deps), ...parts, ...counters }
 }
 
 /** What open connections get to finish by themselves before they are broken. */

@@ -3,7 +3,9 @@ import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
+import { addFreezeCommands } from './freeze.ts'
 import { addReportCommands } from './report.ts'
+import { addTop } from './top.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface UpOptions {
@@ -78,6 +80,8 @@ function commands(house: House): Command {
   addBudgetCommands(program, house)
   addOverrideCommands(program, house)
   addCallCommands(program, house)
+  addFreezeCommands(program, output, house.server)
+  addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   return program

@@ -95,11 +95,7 @@ export function compileRules(
     if (limits.length === 0)
       problems.push(placed.problem('a quota needs a limit, such as max_calls_per_day: 200'))
     const ladder = quotaLadder(entry.soft)
-    for (const limit of limits) {
-      if (limit.unit === 'conversations') {
-        notices.push(`${nameOf(entry)}: ${limit.key} is read and checked, but not yet counted`)
-      } else add(ruleOf(placed, limit, ladder, names, problems), placed)
-    }
+    for (const limit of limits) add(ruleOf(placed, limit, ladder, names, problems), placed)
   }
   return [...rules.values()]
 }
@@ -176,7 +172,8 @@ function ruleOf(
 
 function wordOf({ unit, period }: Limit): string {
   if (unit === 'concurrent') return 'concurrent calls'
-  return unit === 'usd' ? `a ${period}` : `${unit} a ${period}`
+  const each = period === 'hour' ? 'an hour' : `a ${period}`
+  return unit === 'usd' ? each : `${unit} ${each}`
 }
 
 /** From who and when, never from how much: the account outlives a change of its amount. */
@@ -209,7 +206,8 @@ function idOf(
   )
 }
 
-function ownerOf(selector: Selector, { tree }: Names): string | null {
+/** Of the smallest part of the organization that the selector names. */
+export function ownerOf(selector: Selector, { tree }: Pick<Names, 'tree'>): string | null {
   for (const kind of ['agent', 'team', 'business_unit'] as const) {
     const node = tree.find((one) => one.kind === kind && one.name === selector[kind])
     if (node !== undefined) return node.owner

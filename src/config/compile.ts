@@ -7,7 +7,8 @@ import { isTimeZone } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
 import { compileProviders } from './compile-providers.ts'
-import { compileRules } from './compile-rules.ts'
+import { compileRules, ownerOf } from './compile-rules.ts'
+import { compileRuns } from './compile-runs.ts'
 import type { ConfigFile } from './document.ts'
 import type { Loaded, Merged } from './merged.ts'
 import type { ConfigProblem } from './source.ts'
@@ -46,6 +47,11 @@ export function compile(
   const budgets: readonly BudgetRule[] = isTimeZone(timeZone)
     ? compileRules(merged, names, problems, notices)
     : []
+  const runs = compileRuns(
+    merged,
+    { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
+    problems,
+  )
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
@@ -57,6 +63,8 @@ export function compile(
     tree: withImplied(tree, budgets, names.treeDeclared),
     providers: providers.targets,
     budgets,
+    runs: runs.caps,
+    loops: runs.loops,
     policy: policyOf(file),
     webhooks: webhooksOf(file),
     priceBook,
@@ -147,7 +155,6 @@ function notYet(file: ConfigFile): readonly string[] {
   const say = (part: string, present: boolean): void => {
     if (present) notices.push(`${part}: read and checked, but this version does not act on it`)
   }
-  say('runs', (file.runs ?? []).length > 0)
   say('routes', Object.keys(file.routes ?? {}).length > 0)
   say('caching.inject', file.caching?.inject === 'true')
   say('outcomes', Object.keys(file.outcomes ?? {}).length > 0)
@@ -163,7 +170,7 @@ function notYet(file: ConfigFile): readonly string[] {
 
 /** Rows are shared by every call: what cannot be changed cannot be changed by mistake. */
 function freeze(snapshot: Snapshot): Snapshot {
-  for (const rule of snapshot.budgets) Object.freeze(rule)
+  for (const rule of [...snapshot.budgets, ...snapshot.runs]) Object.freeze(rule)
   for (const provider of snapshot.providers) Object.freeze(provider)
   Object.freeze(snapshot.policy)
   return Object.freeze(snapshot)

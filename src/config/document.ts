@@ -140,10 +140,16 @@ const run = z.strictObject({
   ...selectorsShape(),
   max_usd: amount.optional(),
   max_calls: whole.optional(),
+  mode: z.enum(['enforce', 'observe']).optional(),
   loop: z
     .strictObject({
-      identical_calls: whole,
-      within: z.string().regex(/^\d+[smh]$/, 'a time such as 60s'),
+      identical_calls: whole.optional(),
+      retries: whole.optional(),
+      returns: whole.optional(),
+      within: z
+        .string()
+        .regex(/^\d+[smh]$/, 'a time such as 60s')
+        .optional(),
     })
     .optional(),
 })
@@ -189,6 +195,7 @@ export const configFile = z.strictObject({
 
 export type ConfigFile = z.output<typeof configFile>
 export type BudgetEntry = z.output<typeof budget>
+export type RunEntry = z.output<typeof run>
 export type QuotaEntry = z.output<typeof quota>
 export type LadderEntry = z.output<typeof ladder>[number]
 export { counted, moneyPeriods, windows }

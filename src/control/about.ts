@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { formatUsdPerMillion } from '#core/money.ts'
 import { showInspection } from '#core/recount.ts'
 import { toIso } from '#core/time.ts'
+import type { ControlDeps } from './deps.ts'
 import { declare, type Route } from './route.ts'
 
 const priceShape = z.object({
@@ -46,6 +47,7 @@ const doctorShape = z.object({
   findings: z.array(
     z.object({ seq: z.number().nullable(), subject: z.string(), message: z.string() }),
   ),
+  cross_use: z.array(z.record(z.string(), z.string())),
 })
 
 export const aboutRoutes: readonly Route[] = [
@@ -86,7 +88,10 @@ export const aboutRoutes: readonly Route[] = [
     path: '/doctor',
     summary: 'The ledger counted again from its first entry, and what is wrong with it',
     answer: doctorShape,
-    handle: async ({ deps }) => showInspection(await deps.inspect()),
+    handle: async ({ deps }) => ({
+      ...showInspection(await deps.inspect()),
+      cross_use: await crossUse(deps),
+    }),
   }),
   declare({
     method: 'get',
@@ -113,3 +118,11 @@ export const aboutRoutes: readonly Route[] = [
     },
   }),
 ]
+
+/** Keys that asked for what another environment may use, newest first: a test run in production. */
+async function crossUse({ store }: ControlDeps): Promise<readonly Record<string, string>[]> {
+  const alerts = await store.alerts(1000)
+  return alerts
+    .filter(({ kind }) => kind === 'cross_use')
+    .map(({ at, details = {} }) => ({ ...details, at: toIso(at) }))
+}

@@ -21,6 +21,7 @@ export const alertShape = z.object({
   posted: z.string(),
   period_end: z.string(),
   overage_usd: z.string().nullable(),
+  details: z.record(z.string(), z.string()).nullable(),
 })
 
 export function showAlert(alert: Alert): z.infer<typeof alertShape> {
@@ -39,6 +40,7 @@ export function showAlert(alert: Alert): z.infer<typeof alertShape> {
     posted: money ? usd(alert.posted) : String(alert.posted),
     period_end: toIso(alert.periodEnd),
     overage_usd: alert.kind === 'overage' ? usd(alert.overage) : null,
+    details: alert.details ?? null,
   }
 }
 

@@ -7,6 +7,7 @@ import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { freezeRoutes } from './freezes.ts'
 import { keyRoutes } from './keys.ts'
 import { openApi } from './openapi.ts'
 import { overrideRoutes } from './overrides.ts'
@@ -18,6 +19,7 @@ export const routes: readonly Route[] = [
   ...keyRoutes,
   ...budgetRoutes,
   ...overrideRoutes,
+  ...freezeRoutes,
   ...callRoutes,
   ...alertRoutes,
   ...reportRoutes,

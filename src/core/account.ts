@@ -43,8 +43,13 @@ export function accountsFor(
 ): readonly AccountRef[] {
   return matching(rules, attribution).map((rule) => ({
     rule,
-    value: rule.per === null ? null : (attribution[rule.per] ?? noValue),
+    value: valueFor(rule, attribution),
   }))
+}
+
+/** Which of the rule's accounts a call is for. Those of runs are `runAccounts`' to find. */
+export function valueFor({ per }: BudgetRule, attribution: Attribution): string | null {
+  return per === null || per === 'run' ? null : (attribution[per] ?? noValue)
 }
 
 export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey {
@@ -97,13 +102,24 @@ export function isThrottled(account: Account, rule: BudgetRule, relief: Relief):
   return threshold !== undefined && account.posted >= thresholdAmount(rule.amount, threshold)
 }
 
+function warnedFrom(rule: BudgetRule): bigint {
+  const [soft] = rule.ladder
+  const eighty = (rule.amount * 8n + 9n) / 10n
+  if (rule.unit === 'usd' || soft === undefined) return eighty
+  const isSoft = soft.actions.every(({ kind }) => kind === 'notify')
+  return isSoft ? thresholdAmount(rule.amount, soft) : eighty
+}
+
 export type AccountState = 'ok' | 'warn' | 'over' | 'throttled' | 'stopped'
 
-/** The stage people see. `warn` from 80 %, `over` from 100 % of the amount. */
+/**
+ * The stage people see. `warn` from 80 %, of a quota from its soft limit; `over` from 100 % of the
+ * amount.
+ */
 export function stateOf(account: Account, rule: BudgetRule, relief: Relief): AccountState {
   const available = availableIn(account, rule, relief)
   if (available !== null && available + account.pending <= 0n) return 'stopped'
   if (isThrottled(account, rule, relief)) return 'throttled'
   if (account.posted >= rule.amount) return 'over'
-  return account.posted * 10n >= rule.amount * 8n ? 'warn' : 'ok'
+  return account.posted >= warnedFrom(rule) ? 'warn' : 'ok'
 }

@@ -10,6 +10,7 @@ import {
   accountKey,
   openAccount,
   post,
+  valueFor,
 } from './account.ts'
 import type { Alert } from './alert.ts'
 import type { BudgetRule } from './budget.ts'
@@ -22,7 +23,7 @@ import {
   seatOf,
 } from './journal.ts'
 import { climb } from './ladder.ts'
-import { matches, noValue } from './scope.ts'
+import { matches } from './scope.ts'
 import type { Instant } from './time.ts'
 
 export interface Backfilled {
@@ -116,8 +117,7 @@ function seatIn(account: AccountKey, { facts }: Hold): string | null {
 }
 
 function refOf(rule: BudgetRule, hold: Hold): AccountRef {
-  const value = rule.per === null ? null : (hold.attribution[rule.per] ?? noValue)
-  return { rule, value }
+  return { rule, value: valueFor(rule, hold.attribution) }
 }
 
 function lineOf(rule: BudgetRule, account: AccountKey, hold: Hold, amount: bigint): HoldLine {

@@ -33,8 +33,8 @@ export interface BudgetRule {
   /** For people: "customer-resolver monthly", or the entry's own `name`. */
   readonly name: string
   readonly selector: Selector
-  /** One account for each value of this dimension; null: one shared pool. */
-  readonly per: Dimension | null
+  /** One account for each value of this dimension, or for each run; null: one shared pool. */
+  readonly per: Dimension | 'run' | null
   readonly unit: LimitUnit
   /** In the unit. 0 denies. */
   readonly amount: bigint
@@ -77,5 +77,7 @@ export function thresholdAmount(amount: bigint, { at }: Threshold): bigint {
 const always: Period = { start: 0 as Instant, end: 253_402_300_799_000 as Instant }
 
 export function periodOf(rule: BudgetRule, at: Instant): Period {
-  return rule.unit === 'concurrent' ? always : periodAt(rule.period, rule.timeZone, at)
+  return rule.unit === 'concurrent' || rule.per === 'run'
+    ? always
+    : periodAt(rule.period, rule.timeZone, at)
 }

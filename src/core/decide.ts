@@ -24,6 +24,8 @@ export type Routing =
       readonly code: RefusalCode
       readonly message: string
       readonly param: string | null
+      /** True where only a credential of another environment could serve it. */
+      readonly foreign: boolean
     }
 
 export type DialectFamily = 'openai' | 'anthropic' | 'google'
@@ -49,7 +51,14 @@ export function route(
   const targets = named.flatMap((provider) => targetAt(snapshot, provider, call, row, now))
   const [first, ...rest] = targets
   if (first !== undefined) return { kind: 'targets', targets: [first, ...rest] }
-  return refusalFor(snapshot, { reachable, speaking, named, row }, call)
+  const foreign = snapshot.providers.some(
+    (provider) =>
+      !reachable.includes(provider) &&
+      speaks(provider.kind, call.dialect) &&
+      (row !== null || provider.models.length > 0) &&
+      serves(provider, call.model, row),
+  )
+  return refusalFor(snapshot, { reachable, speaking, named, row, foreign }, call)
 }
 
 function speaks(kind: ProviderKind, dialect: DialectFamily): boolean {
@@ -111,6 +120,7 @@ interface Found {
   readonly speaking: readonly ProviderTarget[]
   readonly named: readonly ProviderTarget[]
   readonly row: PriceRow | null
+  readonly foreign: boolean
 }
 
 function refusalFor(
@@ -123,7 +133,12 @@ function refusalFor(
     code,
     message,
     param: 'model',
+    foreign: found.foreign,
   })
+  if (found.foreign) {
+    const message = `Model "${call.model}" is served here with a credential of another environment.`
+    return refuse('not_allowed', message)
+  }
   if (found.row === null) {
     return refuse(
       'model_unpriced',

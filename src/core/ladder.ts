@@ -84,7 +84,7 @@ function thresholdAlert(
   const { key, budget, value, unit, posted, period } = account
   return {
     id: alertId(`${key}|${label}|${now}`),
-    kind: 'threshold',
+    kind: rule.per === 'run' ? 'run_limit' : 'threshold',
     account: key,
     budget,
     value,

@@ -166,7 +166,7 @@ function denied(
   if (now !== undefined && result.status === 'limit_exceeded' && !result.held) {
     const { account, rule } = result
     // Small room left under a used-up amount is a stop; a call too big for a fresh budget is not.
-    if (account.posted + account.pending >= rule.amount) {
+    if (account.posted + account.pending >= rule.amount || rule.per === 'run') {
       const stop = stopped(account, rule, now)
       if (stop.alerts.length > 0) touched.set(account.key, stop.account)
       fired.push(...stop.alerts)

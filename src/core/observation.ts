@@ -49,6 +49,7 @@ export type Observation =
       readonly model: string
       readonly oddities: readonly string[]
     }
+  | { readonly kind: 'cross_use'; readonly key: string }
   | { readonly kind: 'holds_expired'; readonly count: number }
   | { readonly kind: 'alert'; readonly alert: Alert }
   | {

@@ -7,6 +7,7 @@ export const refusalCodes = {
   invalid_request: { status: 400, retry: false },
   not_found: { status: 404, retry: false },
   not_allowed: { status: 403, retry: false },
+  frozen: { status: 403, retry: false },
   model_unpriced: { status: 403, retry: false },
   unbounded_cost: { status: 403, retry: false },
   budget_exceeded: { status: 402, retry: false },

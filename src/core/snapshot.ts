@@ -5,6 +5,7 @@
 import type { BudgetRule } from './budget.ts'
 import type { Nanos } from './money.ts'
 import type { PriceBook } from './price-book.ts'
+import type { LoopRule } from './run.ts'
 
 export type ProviderKind = 'openai' | 'anthropic' | 'google' | 'openai_compatible' | 'simulator'
 
@@ -68,6 +69,9 @@ export interface Snapshot {
   readonly tree: readonly TreeNode[]
   readonly providers: readonly ProviderTarget[]
   readonly budgets: readonly BudgetRule[]
+  /** Caps on one run each: their accounts have the run as value, and no period. */
+  readonly runs: readonly BudgetRule[]
+  readonly loops: readonly LoopRule[]
   readonly policy: Policy
   readonly webhooks: readonly WebhookTarget[]
   readonly priceBook: PriceBook

@@ -139,6 +139,7 @@ function moneyRow(view: AccountView, { policy }: Snapshot): Record<string, unkno
 }
 
 function quotaRow({ rule, account, state }: AccountView): Record<string, unknown> {
+  const used = account.posted + account.pending
   return {
     id: rule.id,
     name: rule.name,
@@ -147,7 +148,8 @@ function quotaRow({ rule, account, state }: AccountView): Record<string, unknown
     unit: rule.unit,
     window: rule.unit === 'concurrent' ? 'concurrent' : rule.period,
     limit: String(rule.amount),
-    used: String(account.posted + account.pending),
+    used: String(used),
+    left: String(rule.amount > used ? rule.amount - used : 0n),
     resets_at: toIso(account.period.end),
   }
 }

@@ -3,9 +3,11 @@
  */
 import { accountsFor } from '#core/account.ts'
 import type { Target } from '#core/decide.ts'
+import { frozenBy } from '#core/freeze.ts'
 import type { Asking, Hold, HoldCommand, Result } from '#core/journal.ts'
 import { type Quote, quote } from '#core/quote.ts'
 import type { Refusal } from '#core/refusal.ts'
+import { runAccounts } from '#core/run.ts'
 import type { Attribution } from '#core/scope.ts'
 import { after, type Instant } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
@@ -39,6 +41,8 @@ export async function admit(
     // Asked for in the same turn as it is put to the ledger: whatever config comes after this is
     // counted after it.
     const serving = { ...opened, snapshot: deps.snapshot() }
+    const frozen = frozenRefusal(deps, serving, target)
+    if (frozen !== null) return { kind: 'refused', refusal: frozen, outcome: null }
     const command = holdCommand(serving, target, no)
     const now = deps.clock.now()
     const expiresAt = after(now, deps.limits.holdMs)
@@ -68,7 +72,21 @@ export async function admit(
   }
 }
 
-function unavailable({ id, codex }: Serving): Refusal {
+function frozenRefusal(deps: GatewayDeps, serving: Serving, target: Target): Refusal | null {
+  const freeze = frozenBy(deps.freezes(), attributionOf(serving, target), deps.clock.now())
+  if (freeze === null) return null
+  const { id, codex } = serving
+  const message =
+    `Calls of ${freeze.id} are frozen by ${freeze.by}: ${freeze.reason}. ` +
+    `They go on once somebody says: bursar unfreeze ${freeze.id}`
+  return plainRefusal({ callId: id, codex }, 'frozen', message)
+}
+
+function attributionOf({ principal }: Serving, { model, provider }: Target): Attribution {
+  return { ...principal.attribution, model, provider: provider.name }
+}
+
+export function unavailable({ id, codex }: Serving): Refusal {
   const message = 'The ledger cannot record this call now, so it was not sent. Please try again.'
   return plainRefusal({ callId: id, codex }, 'ledger_unavailable', message, { retryAfterMs: 5000 })
 }
@@ -122,22 +140,22 @@ function holdCommand(
   target: Target,
   no: number,
 ): { readonly hold: Omit<HoldCommand, 'expiresAt'>; readonly quote: Quote } {
-  const { snapshot, parsed, principal, id } = serving
+  const { snapshot, parsed, principal, runs, id } = serving
   const free = parsed.endpoint.operation === 'count_tokens'
   const wanted = target.row === null || free ? freeQuote(serving) : quote(parsed.shape, target.row)
-  const attribution: Attribution = {
-    ...principal.attribution,
-    model: target.model,
-    provider: target.provider.name,
-  }
+  const attribution = attributionOf(serving, target)
+  const accounts = [
+    ...accountsFor(snapshot.budgets, attribution),
+    ...runAccounts(snapshot.runs, runs.scopes, attribution),
+  ]
   const hold = {
     kind: 'hold' as const,
     hold: makeId('hold', `${id.slice('call_'.length)}-${no}`),
     call: id,
     attribution,
-    accounts: free ? [] : accountsFor(snapshot.budgets, attribution),
+    accounts: free ? [] : accounts,
     conversation: principal.conversation,
-    marks: [],
+    marks: runs.marks,
     asking: askingOf(wanted, serving),
     facts: {
       asked: parsed.model,

@@ -199,7 +199,7 @@ const rulesCache = new WeakMap<Snapshot, Rules>()
 export function rulesOf(snapshot: Snapshot): Rules {
   const known = rulesCache.get(snapshot)
   if (known !== undefined) return known
-  const byId = new Map(snapshot.budgets.map((rule) => [rule.id, rule]))
+  const byId = new Map([...snapshot.budgets, ...snapshot.runs].map((rule) => [rule.id, rule]))
   const rules: Rules = (id) => byId.get(id) ?? null
   rulesCache.set(snapshot, rules)
   return rules

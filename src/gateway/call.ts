@@ -8,6 +8,7 @@ import type { Instant } from '#core/time.ts'
 import type { CallId } from '#lib/id.ts'
 import type { Client, ClientRequest } from '#ports/client.ts'
 import type { Dialect, ParsedCall } from '#wire/dialect.ts'
+import type { RunChain } from './runs.ts'
 
 export interface Serving {
   readonly id: CallId
@@ -18,6 +19,8 @@ export interface Serving {
   readonly dialect: Dialect
   readonly parsed: ParsedCall
   readonly principal: Principal
+  /** The runs that it is part of, its own first. */
+  readonly runs: RunChain
   readonly codex: boolean
 }
 

@@ -1,11 +1,12 @@
 /** What the gateway is given. Ports and plain functions only: simulations bring their own. */
+import type { Freeze } from '#core/freeze.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { EndingJournal } from '#ports/ending-journal.ts'
 import type { Observe } from '#ports/observer.ts'
-import type { ControlStore, LedgerStore } from '#ports/store.ts'
+import type { AlertStore, ControlStore, LedgerStore } from '#ports/store.ts'
 import type { Timeouts, Upstream } from '#ports/upstream.ts'
 import type { IntakeLimits } from './intake.ts'
 
@@ -14,9 +15,11 @@ export interface GatewayDeps {
   readonly chance: Chance
   readonly observe: Observe
   readonly upstream: Upstream
-  readonly store: Pick<LedgerStore, 'run'>
+  readonly store: Pick<LedgerStore, 'run'> & Pick<LedgerStore, 'mark'> & Pick<AlertStore, 'raise'>
   readonly endings: EndingJournal
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
+  /** Kill switches, on or over. */
+  readonly freezes: () => Iterable<Freeze>
   /** The config in force. A call asks once and keeps the answer. */
   readonly snapshot: () => Snapshot
   /** The key with this secret, or null. Constant work for a wrong one. */

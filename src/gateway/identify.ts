@@ -1,4 +1,5 @@
 /** Who is calling. The key decides; what the caller says about itself may only narrow it. */
+import { hash } from 'node:crypto'
 import type { VirtualKey } from '#core/key.ts'
 import { isUsable } from '#core/key.ts'
 import type { RefusalCode } from '#core/refusal.ts'
@@ -120,6 +121,18 @@ export function principalOf(
     outcome: explicit.outcome ?? null,
     tags: { ...body.tags, ...headers.tags },
   })
+}
+
+/**
+ * Of a caller that names no conversation, calls that begin with the same words are one. A caller
+ * that names no run has one a conversation.
+ */
+export function inConversation(principal: Principal, opening: string): Principal {
+  const { agent, user, tenant } = principal.attribution
+  const words = JSON.stringify([agent, user, tenant, opening])
+  const derived = opening === '' ? null : `conv_${hash('sha256', words, 'base64url').slice(0, 22)}`
+  const conversation = principal.conversation ?? derived
+  return { ...principal, conversation, run: principal.run ?? conversation }
 }
 
 /** Headers hold visible ASCII only; a body may hold anything. */

@@ -68,6 +68,7 @@ export function ledgerRefusal(
 type Exceeded = Extract<Denied, { status: 'limit_exceeded' }>
 
 function codeOf({ rule, held }: Exceeded): RefusalCode {
+  if (rule.per === 'run') return held ? 'budget_held' : 'run_limit_exceeded'
   if (rule.unit === 'usd') return held ? 'budget_held' : 'budget_exceeded'
   const short = rule.unit === 'concurrent' || rule.period === 'minute' || rule.period === 'hour'
   return short || held ? 'rate_limited' : 'quota_exceeded'
@@ -75,6 +76,12 @@ function codeOf({ rule, held }: Exceeded): RefusalCode {
 
 function stopMessage(denied: Exceeded, snapshot: Snapshot): string {
   const { rule, account } = denied
+  if (rule.per === 'run') {
+    return (
+      `The cap of "${rule.name}" is reached: ${usage(denied, snapshot)}. This run is stopped; ` +
+      'start a new one once you know why it took so much.'
+    )
+  }
   const usedUp = account.posted + account.pending >= rule.amount
   const state = usedUp ? 'is used up' : 'has too little left for this call'
   const remedy =

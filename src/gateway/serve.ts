@@ -14,20 +14,32 @@ import type { Outcome } from '#ports/store.ts'
 import { isCodex, readHeaderClaims } from '#wire/claims.ts'
 import type { Endpoint } from '#wire/dialect.ts'
 import { dialectOf } from '#wire/dialects.ts'
-import { admit, type Waiting } from './admit.ts'
+import { StoreUnavailable } from '#ports/store.ts'
+import { admit, unavailable, type Waiting } from './admit.ts'
 import { attempt } from './attempt.ts'
 import { rulesOf } from './books.ts'
 import type { Attempt, Serving } from './call.ts'
 import type { GatewayDeps } from './deps.ts'
+import { tellCrossUse, tellForeignCredential, tellLoop } from './told.ts'
 import { budgetHeaders } from './headers.ts'
-import { credentialOf, type IdentityProblem, principalOf, usableKey } from './identify.ts'
+import {
+  credentialOf,
+  type IdentityProblem,
+  inConversation,
+  principalOf,
+  usableKey,
+} from './identify.ts'
+import type { Loops } from './loops.ts'
 import { plainRefusal, type RefusalFrame } from './refusals.ts'
 import type { Replays, Slot } from './replays.ts'
+import { noRuns, type Runs } from './runs.ts'
 import type { AttemptDesk, AttemptEnd } from './underway.ts'
 
 export interface Desk extends AttemptDesk {
   readonly waiting: Waiting
   readonly replays: Replays
+  readonly runs: Runs
+  readonly loops: Loops
 }
 
 /** Serves one request to a known endpoint. Resolves when nothing of the call is left to do. */
@@ -103,13 +115,41 @@ async function serveOpened(desk: Desk, serving: Serving): Promise<boolean> {
   const asked = { model: parsed.model, dialect, shape: parsed.shape }
   const routing = route(snapshot, asked, principal.attribution, serving.at)
   if (routing.kind === 'refused') {
-    const { code, message, param } = routing
+    const { code, message, param, foreign } = routing
+    if (foreign) tellForeignCredential(desk.deps, serving)
     refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
     return false
   }
   const barred = barredBy(serving, routing.targets[0])
-  if (barred === null) return tryTargets(desk, serving, routing.targets)
+  if (barred === null) return serveRun(desk, serving, routing.targets)
   refuseServing(desk.deps, serving, barred)
+  return false
+}
+
+/** The call among those it belongs to: it may be one too many of the same. */
+async function serveRun(
+  desk: Desk,
+  serving: Serving,
+  targets: readonly Target[],
+): Promise<boolean> {
+  const { snapshot, principal } = serving
+  if (snapshot.runs.length === 0 && snapshot.loops.length === 0) {
+    return tryTargets(desk, serving, targets)
+  }
+  const runs = await desk.runs.chainOf(principal).catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) return null
+    throw error
+  })
+  if (runs === null) {
+    refuseServing(desk.deps, serving, unavailable(serving))
+    return false
+  }
+  const loop = desk.loops.found(snapshot.loops, serving, runs.scopes)
+  if (loop === null) return tryTargets(desk, { ...serving, runs }, targets)
+  tellLoop(desk.deps, serving, loop)
+  const message = `This looks like a loop: ${loop.evidence}. It was not sent; find what repeats it.`
+  const { id, codex } = serving
+  refuseServing(desk.deps, serving, plainRefusal({ callId: id, codex }, 'loop_detected', message))
   return false
 }
 
@@ -200,7 +240,10 @@ function openCall(
     return { ok: false, problem: plainRefusal(frame, code, message, { param }) }
   }
   const principal = principalOf(snapshot, key.value, claims.value, parsed.value.claims)
-  if (!principal.ok) return no(principal.problem)
+  if (!principal.ok) {
+    tellCrossUse(deps, key.value, principal.problem, claims.value.explicit.environment)
+    return no(principal.problem)
+  }
   return {
     ok: true,
     value: {
@@ -211,7 +254,8 @@ function openCall(
       client,
       dialect,
       parsed: parsed.value,
-      principal: principal.value,
+      principal: inConversation(principal.value, parsed.value.opening),
+      runs: noRuns,
       codex: frame.codex,
     },
   }

@@ -55,6 +55,7 @@ function write(log: Logger, o: Observation): void {
       )
     case 'odd_usage':
     case 'attempt_failed':
+    case 'cross_use':
     case 'holds_expired':
     case 'notification_failed':
       return log.warn(o, o.kind)

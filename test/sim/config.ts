@@ -48,6 +48,8 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     treeDeclared: false,
     tree: [],
     webhooks: [],
+    runs: [],
+    loops: [],
     notices: [],
     priceBook,
     providers: [

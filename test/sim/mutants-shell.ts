@@ -169,8 +169,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'a start leaves what was open',
     file: 'src/wiring.ts',
-    line: 'await expireHolds({ clock: systemClock, observe, store, rules }, before)',
-    with: 'await expireHolds({ clock: systemClock, observe, store, rules }, instant(0))',
+    line: 'await expireHolds({ ...deps, rules: () => rules }, before)',
+    with: 'await expireHolds({ ...deps, rules: () => rules }, instant(0))',
     seenBy: doctor,
   },
   {

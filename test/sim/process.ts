@@ -5,7 +5,9 @@ import type { Ending } from '#core/journal.ts'
 import { instant } from '#core/time.ts'
 import { Books } from '#gateway/books.ts'
 import { type GatewayDeps, usualLimits } from '#gateway/deps.ts'
+import { Loops } from '#gateway/loops.ts'
 import { Replays } from '#gateway/replays.ts'
+import { Runs } from '#gateway/runs.ts'
 import type { Desk } from '#gateway/serve.ts'
 import type { HoldId } from '#lib/id.ts'
 import type { Clock } from '#ports/clock.ts'
@@ -121,7 +123,10 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
         const outcome = await flaky.run(command, now, used)
         return alive() ? outcome : never
       },
+      mark: (id) => world.store.mark(id),
+      raise: (alert) => world.store.raise(alert),
     },
+    freezes: () => [],
     endings: {
       keep: async (ending) => {
         await clock.sleep(1)
@@ -139,6 +144,8 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
     deps,
     books: new Books(deps),
     replays: new Replays(),
+    runs: new Runs(deps.store),
+    loops: new Loops(),
     waiting: { count: 0 },
     drains: { count: 0 },
   }

@@ -1,0 +1,59 @@
+/** Which runs a call is part of: its own, and those that it comes from. */
+import type { Mark } from '#core/journal.ts'
+import { type RunLink, type RunScope, runId, runMark } from '#core/run.ts'
+import type { Principal } from '#core/scope.ts'
+import { fromJson, toJson } from '#lib/json.ts'
+import type { LedgerStore } from '#ports/store.ts'
+
+export interface RunChain {
+  /** The call's own run first; empty where the call is part of none. */
+  readonly scopes: readonly RunScope[]
+  /** To be written with the call's hold: where its run comes from, the first time it is named. */
+  readonly marks: readonly Mark[]
+}
+
+const linksKept = 100_000
+/** Deeper than any that somebody meant. */
+const depthMax = 16
+
+export const noRuns: RunChain = { scopes: [], marks: [] }
+
+/** Links never change once they are made, so they may be remembered. */
+export class Runs {
+  readonly #store: Pick<LedgerStore, 'mark'>
+  readonly #links = new Map<string, RunLink>()
+
+  constructor(store: Pick<LedgerStore, 'mark'>) {
+    this.#store = store
+  }
+
+  /** Rejects with `StoreUnavailable`. */
+  async chainOf({ run, parentRun, attribution }: Principal): Promise<RunChain> {
+    const own = runId(run, attribution)
+    if (own === null) return noRuns
+    const known = await this.#link(own)
+    const link: RunLink = known ?? { parent: runId(parentRun, attribution), attribution }
+    const scopes: RunScope[] = [{ id: own, attribution }]
+    const seen = new Set([own])
+    for (let at = link.parent; at !== null && !seen.has(at) && scopes.length < depthMax; ) {
+      seen.add(at)
+      // A parent that has made no call yet has the caps that its children would have.
+      const parent: RunLink = (await this.#link(at)) ?? { parent: null, attribution }
+      scopes.push({ id: at, attribution: parent.attribution })
+      at = parent.parent
+    }
+    const marks = known === null ? [{ id: runMark(own), value: toJson(link) }] : []
+    return { scopes, marks }
+  }
+
+  async #link(id: string): Promise<RunLink | null> {
+    const kept = this.#links.get(id)
+    if (kept !== undefined) return kept
+    const text = await this.#store.mark(runMark(id))
+    if (text === null) return null
+    const link = fromJson(text) as RunLink
+    if (this.#links.size >= linksKept) this.#links.clear()
+    this.#links.set(id, link)
+    return link
+  }
+}
