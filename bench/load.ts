@@ -36,6 +36,7 @@ export function flood(
   connections: number,
   seconds: number,
   keys: readonly string[] = [],
+  users = 0,
 ): Throughput {
   const folder = mkdtempSync(join(tmpdir(), 'bench-wrk-'))
   const script = join(folder, 'load.lua')
@@ -43,7 +44,7 @@ export function flood(
   writeFileSync(
     script,
     `wrk.method = "POST"\nwrk.body = [==[${bodyOf(shape)}]==]\n${lines.join('\n')}
-     ${rotating(keys)}
+     ${rotating(keys, users)}
      done = function(summary, latency)
        local e = summary.errors
        io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration,
@@ -63,14 +64,18 @@ export function flood(
   return { perSecond: (requests * 1e6) / micros, p50Ms, p99Ms, errors }
 }
 
-/** Each request under the next key. */
-function rotating(keys: readonly string[]): string {
-  if (keys.length === 0) return ''
-  return `local keys = {${keys.map((key) => `"Bearer ${key}"`).join(',')}}
+/** Each request under the next key, or for the next user. */
+function rotating(keys: readonly string[], users: number): string {
+  if (keys.length === 0 && users === 0) return ''
+  const key =
+    keys.length === 0 ? '' : `wrk.headers["authorization"] = keys[no % ${keys.length} + 1]`
+  const user = users === 0 ? '' : `wrk.headers["bursar-user"] = "u" .. no % ${users}`
+  return `local keys = {${keys.map((one) => `"Bearer ${one}"`).join(',')}}
      local no = 0
      request = function()
-       no = no % #keys + 1
-       wrk.headers["authorization"] = keys[no]
+       no = no + 1
+       ${key}
+       ${user}
        return wrk.format()
      end`
 }

@@ -5,12 +5,14 @@
  *   npm run bench -- [--rounds=5] [--seconds=4] [--only=nginx,bursar] [--part=speed] [--pin]
  *
  * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys),
+ * `governance` (quotas, runs, alerts and audit beside none),
  * `overload` (more than can be served), `hot` (accounts that every call is in, on PostgreSQL),
  * `midnight` (200,000 budgets end at once; ten million entries, four minutes to make them).
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { flood, median, oneByOne, type Shape } from './load.ts'
+import { governance, governanceTable } from './governance.ts'
 import { growth, growthTable } from './growth.ts'
 import { hot, hotTable } from './hot.ts'
 import { overload, overloadTable } from './overload.ts'
@@ -23,7 +25,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: 'nginx,bare,portkey,litellm,bursar' },
-    part: { type: 'string', default: 'speed,streams,growth,overload,hot,midnight' },
+    part: { type: 'string', default: 'speed,streams,growth,governance,overload,hot,midnight' },
     pin: { type: 'boolean', default: false },
   },
 })
@@ -157,6 +159,15 @@ async function grown(): Promise<void> {
   }
 }
 
+async function governed(): Promise<void> {
+  const source = await upstream()
+  try {
+    print(governanceTable(await governance(rounds, seconds)))
+  } finally {
+    await source.stop()
+  }
+}
+
 async function overloaded(): Promise<void> {
   const source = await upstream()
   try {
@@ -177,6 +188,7 @@ const parts = values.part.split(',')
 if (parts.includes('speed')) await speed()
 if (parts.includes('streams')) await streams()
 if (parts.includes('growth')) await grown()
+if (parts.includes('governance')) await governed()
 if (parts.includes('overload')) await overloaded()
 if (parts.includes('midnight')) print(midnightTable(await midnightRows()))
 if (parts.includes('hot')) print(hotTable(await hot(rounds, seconds)))

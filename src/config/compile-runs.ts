@@ -29,19 +29,17 @@ export function compileRuns(
 ): CompiledRuns {
   const caps: BudgetRule[] = []
   const loops: LoopRule[] = []
-  const entries = merged.file.runs ?? []
-  for (const [at, entry] of entries.entries()) {
+  for (const { entry, problem } of merged.runs) {
     const selector = selectorOf(entry)
     const own = capsOf(entry, selector, names)
     const taken = own.find(({ id }) => caps.some((cap) => cap.id === id))
     if (taken !== undefined) {
-      problems.push(merged.problem(['runs', at], `the same cap is defined twice: ${taken.name}`))
+      problems.push(problem(`the same cap is defined twice: ${taken.name}`))
     }
     caps.push(...own)
     if (entry.loop !== undefined) loops.push(loopOf(entry.loop, selector))
     if (own.length === 0 && entry.loop === undefined) {
-      const message = 'a run needs a cap, such as max_usd: 5, or a loop'
-      problems.push(merged.problem(['runs', at], message))
+      problems.push(problem('a run needs a cap, such as max_usd: 5, or a loop'))
     }
   }
   return { caps, loops }

@@ -136,6 +136,8 @@ const policy = z.strictObject({
     .optional(),
 })
 
+const times = z.string().regex(/^([1-9]\d{0,2}|1000)$/, 'write a whole number from 1 to 1000')
+
 const run = z.strictObject({
   ...selectorsShape(),
   max_usd: amount.optional(),
@@ -143,9 +145,9 @@ const run = z.strictObject({
   mode: z.enum(['enforce', 'observe']).optional(),
   loop: z
     .strictObject({
-      identical_calls: whole.optional(),
-      retries: whole.optional(),
-      returns: whole.optional(),
+      identical_calls: times.optional(),
+      retries: times.optional(),
+      returns: times.optional(),
       within: z
         .string()
         .regex(/^\d+[smh]$/, 'a time such as 60s')

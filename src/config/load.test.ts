@@ -212,3 +212,16 @@ test('the JSON Schema describes the file', () => {
     expect(schema).toContain(key)
   }
 })
+
+test('runs of several files are one list', () => {
+  const files = ['a', 'b'].map((name) => ({
+    name: `${name}.yaml`,
+    text: `runs: [{ agent: ${name}, max_usd: 1 }]\n`,
+  }))
+  const around = { env: () => undefined, readFile: () => null, priceBook: loadPriceBook() }
+  const loaded = loadSnapshot({ files, ...around })
+  expect(loaded.ok && loaded.value.snapshot.runs.map(({ selector }) => selector.agent)).toEqual([
+    'a',
+    'b',
+  ])
+})

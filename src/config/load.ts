@@ -11,6 +11,7 @@ import {
   configFile,
   type ConfigFile,
   type QuotaEntry,
+  type RunEntry,
 } from './document.ts'
 import { expand, type Surroundings } from './expand.ts'
 import {
@@ -46,7 +47,7 @@ export function loadSnapshot(input: LoadInput): Result<Loaded, readonly ConfigPr
   return compile(merged, input.priceBook, version)
 }
 
-type Draft = { -readonly [Key in keyof Omit<ConfigFile, 'budgets' | 'quotas'>]: ConfigFile[Key] }
+type Draft = { -readonly [Key in keyof Merged['file']]: ConfigFile[Key] }
 
 function merge(
   documents: readonly SourceDocument[],
@@ -57,6 +58,7 @@ function merge(
   const places = new Map<string, SourceDocument>()
   const budgets: Placed<BudgetEntry>[] = []
   const quotas: Placed<QuotaEntry>[] = []
+  const runs: Placed<RunEntry>[] = []
   const notices: string[] = []
   for (const document of documents) {
     const { value, unset } = expand(document.value, around)
@@ -76,9 +78,15 @@ function merge(
     }
     const file = checked(configFile, value, document, [], problems)
     if (file === null) continue
-    const { budgets: someBudgets = [], quotas: someQuotas = [], ...rest } = file
+    const {
+      budgets: someBudgets = [],
+      quotas: someQuotas = [],
+      runs: someRuns = [],
+      ...rest
+    } = file
     budgets.push(...someBudgets.map((entry, i) => placed(entry, document, ['budgets', i])))
     quotas.push(...someQuotas.map((entry, i) => placed(entry, document, ['quotas', i])))
+    runs.push(...someRuns.map((entry, i) => placed(entry, document, ['runs', i])))
     mergeInto(draft, rest, document, places, problems)
   }
   const problem: Merged['problem'] = (path, message, hint = null) => {
@@ -87,7 +95,7 @@ function merge(
       document?.at(path, message, hint) ?? { file: 'config', line: 1, column: 1, message, hint }
     )
   }
-  return { file: draft, budgets, quotas, problem, notices: [...new Set(notices)] }
+  return { file: draft, budgets, quotas, runs, problem, notices: [...new Set(notices)] }
 }
 
 /** A channel or provider whose credential is not there is not configured; all else must be. */
@@ -120,9 +128,9 @@ function mergeInto(
   for (const key of Object.keys(rest) as (keyof Draft)[]) {
     const before = draft[key]
     const now = rest[key]
-    const both = typeof before === 'object' && typeof now === 'object'
     if (before === undefined) Object.assign(draft, { [key]: now })
-    else if (!both) problems.push(document.at([key], `"${key}" is defined twice`))
+    else if (!isMap(before) || !isMap(now))
+      problems.push(document.at([key], `"${key}" is defined twice`))
     else {
       const twice = Object.keys(now).find((name) => name in before)
       if (twice !== undefined)
@@ -132,6 +140,9 @@ function mergeInto(
     places.set(key, document)
   }
 }
+
+const isMap = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function checked<Schema extends z.ZodType>(
   schema: Schema,

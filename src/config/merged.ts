@@ -1,6 +1,6 @@
 /** All documents of all files as one, every entry with the place it was written at. */
 import type { Snapshot } from '#core/snapshot.ts'
-import type { BudgetEntry, ConfigFile, QuotaEntry } from './document.ts'
+import type { BudgetEntry, ConfigFile, QuotaEntry, RunEntry } from './document.ts'
 import type { ConfigProblem, Path } from './source.ts'
 
 export interface Loaded {
@@ -17,9 +17,10 @@ export interface Placed<Entry> {
 
 /** All documents of all files as one. */
 export interface Merged {
-  readonly file: Omit<ConfigFile, 'budgets' | 'quotas'>
+  readonly file: Omit<ConfigFile, 'budgets' | 'quotas' | 'runs'>
   readonly budgets: readonly Placed<BudgetEntry>[]
   readonly quotas: readonly Placed<QuotaEntry>[]
+  readonly runs: readonly Placed<RunEntry>[]
   readonly problem: (path: Path, message: string, hint?: string | null) => ConfigProblem
   readonly notices: readonly string[]
 }

@@ -61,7 +61,8 @@ export class Loops {
   ): Omit<Loop, 'run'> | null {
     if (most === null) return null
     const key = `${kind}|${trace}`
-    const recent = (this.#traces.get(key) ?? []).filter((time) => time > at - withinMs)
+    const recent = this.#traces.get(key) ?? []
+    while (recent[0] !== undefined && recent[0] <= at - withinMs) recent.shift()
     recent.push(at)
     // More than it takes to tell is nothing to keep.
     if (recent.length > most + 1) recent.shift()
