@@ -1,4 +1,4 @@
-/** Beside a bench: takes webhooks, and changes something at the desk every 100 ms. */
+/** Beside a bench: takes webhooks, and changes something at the desk every second. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
@@ -19,6 +19,6 @@ if (url === '') {
     }).catch(() => null)
     if (answer === null) break
     await answer.arrayBuffer()
-    await setTimeout(100)
+    await setTimeout(1000)
   }
 }

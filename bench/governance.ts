@@ -1,6 +1,6 @@
 /**
  * What quotas, caps on runs, loops, alerts and audit cost: the config of the other tables beside the
- * same one with all of them, while somebody changes something every 100 ms.
+ * same one with all of them, while somebody changes something every second.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
