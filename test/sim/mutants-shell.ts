@@ -36,8 +36,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'the alert is not written with its crossing',
     file: execute,
-    line: 'for (const alert of applied.alerts) rows.addAlert(alert)\n  const touched',
-    with: 'const touched',
+    line: 'for (const alert of applied.alerts) rows.addAlert(alert)',
+    with: 'void applied.alerts',
     seenBy: stores,
   },
   {

@@ -3,6 +3,7 @@
  * seen by a check. `npm run mutants` plants them one by one in a copy; `mutants.md` is what it
  * said.
  */
+import { governanceMutants } from './mutants-governance.ts'
 import { replicaMutants } from './mutants-replicas.ts'
 import { type Mutant, shellMutants } from './mutants-shell.ts'
 
@@ -36,8 +37,8 @@ const coreMutants: readonly Mutant[] = [
   {
     name: 'one account above the call is skipped',
     file: hold,
-    line: 'for (const { account, rule, relief } of lines) {\n    const available',
-    with: 'for (const { account, rule, relief } of lines.slice(1)) {\n    const available',
+    line: 'for (const line of lines) {\n    const { account, rule, relief } = line\n    const available',
+    with: 'for (const line of lines.slice(1)) {\n    const { account, rule, relief } = line\n    const available',
     seenBy: stores,
   },
   {
@@ -204,4 +205,9 @@ const coreMutants: readonly Mutant[] = [
   },
 ]
 
-export const mutants: readonly Mutant[] = [...coreMutants, ...shellMutants, ...replicaMutants]
+export const mutants: readonly Mutant[] = [
+  ...coreMutants,
+  ...shellMutants,
+  ...replicaMutants,
+  ...governanceMutants,
+]

@@ -1,0 +1,95 @@
+/** Bugs planted in quotas, runs, loops, kill switches and the walls between environments. */
+import type { Mutant } from './mutants-shell.ts'
+
+const stores = ['test/conformance/stores.test.ts']
+const quotas = ['test/e2e/quotas.test.ts']
+const runs = ['test/e2e/runs.test.ts']
+const freezes = ['test/e2e/freezes.test.ts']
+const replicas = ['test/replicas/quotas.test.ts']
+
+export const governanceMutants: readonly Mutant[] = [
+  {
+    name: 'a conversation counts with each of its calls',
+    file: 'src/core/ledger-hold.ts',
+    line: 'return isSeated ? 0n : amountOf(rule.unit, asking, cap)',
+    with: 'return amountOf(rule.unit, asking, cap)',
+    seenBy: stores,
+  },
+  {
+    name: 'a conversation whose first call failed is forgotten',
+    file: 'src/core/ledger.ts',
+    line: "case 'conversations':\n      return line.amount",
+    with: "case 'conversations':\n      return state === 'voided' ? 0n : line.amount",
+    seenBy: stores,
+  },
+  {
+    name: 'seats are not asked for behind the lock',
+    file: 'src/store/postgres/load.ts',
+    line: 'rows.loadMarks(found.map(({ id }) => id))',
+    with: 'void found',
+    seenBy: stores,
+  },
+  {
+    name: 'a quota added later seats each call',
+    file: 'src/core/backfill.ts',
+    line: 'if (!isSeated) marks.set(seat, { id: seat, value: hold.id })',
+    with: 'void 0',
+    seenBy: stores,
+  },
+  {
+    name: 'a run has only its own cap',
+    file: 'src/gateway/runs.ts',
+    line: 'scopes.push({ id: at, attribution: parent.attribution })',
+    with: 'void parent',
+    seenBy: runs,
+  },
+  {
+    name: 'a run comes from where it says last',
+    file: 'src/gateway/runs.ts',
+    line: 'const link: RunLink = known ?? {',
+    with: 'const link: RunLink = {',
+    seenBy: runs,
+  },
+  {
+    name: 'a retry is a repetition',
+    file: 'src/gateway/loops.ts',
+    line: 'return tries > 0 || Number(attempt ?? 1) > 1',
+    with: 'return tries > 99 || Number(attempt ?? 1) > 99',
+    seenBy: runs,
+  },
+  {
+    name: 'a circle of agents is not seen',
+    file: 'src/core/run.ts',
+    line: 'return others && seen - 1 > returns ? agents : null',
+    with: 'return others && seen - 9 > returns ? agents : null',
+    seenBy: runs,
+  },
+  {
+    name: 'a frozen agent goes on',
+    file: 'src/core/freeze.ts',
+    line: 'if (isOn && matches(',
+    with: 'if (!isOn && matches(',
+    seenBy: freezes,
+  },
+  {
+    name: 'other replicas do not hear of a freeze',
+    file: 'src/wiring.ts',
+    line: "else if (news.kind === 'record') records.put(news.record)",
+    with: "else if (news.kind === 'record') void records",
+    seenBy: replicas,
+  },
+  {
+    name: 'a soft limit is not said',
+    file: 'src/core/account.ts',
+    line: 'return isSoft ? thresholdAmount(rule.amount, soft) : eighty',
+    with: 'return eighty',
+    seenBy: quotas,
+  },
+  {
+    name: 'asking for another environment is not told',
+    file: 'src/gateway/told.ts',
+    line: "if (problem.param !== 'bursar-environment' || asked === undefined) return",
+    with: 'if (asked !== undefined) return',
+    seenBy: freezes,
+  },
+]
