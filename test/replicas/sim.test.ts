@@ -6,7 +6,7 @@ import { PostgresStore } from '#store/postgres/store.ts'
 import { type Report, simulate } from '#test/sim/world.ts'
 import { type Postgres, startPostgres } from '#test/support/postgres.ts'
 
-const seeds = process.env.BURSAR_LONG === '1' ? 2000 : 60
+const seeds = process.env.BURSAR_LONG === '1' ? 2000 : 30
 
 let postgres: Postgres
 let url = ''
