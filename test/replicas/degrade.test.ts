@@ -134,6 +134,7 @@ const nanosOf = (usd: string | null): bigint => BigInt(usd?.replace('.', '') ?? 
 async function longCall({ url: base }: Child, key: string, stream: boolean) {
   const answer = await fetch(`${base}/v1/chat/completions`, {
     method: 'POST',
+    signal: AbortSignal.timeout(15_000),
     body: JSON.stringify({
       model: 'gpt-5-mini',
       stream,
