@@ -23,6 +23,7 @@ import { takeUp } from '#jobs/adoption.ts'
 import { deliverAlerts } from '#jobs/alerts.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { expireHolds } from '#jobs/holds.ts'
+import { lookAhead, outlooks } from '#jobs/outlook.ts'
 import { webhookNotifier } from '#notify/webhook.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
@@ -278,6 +279,7 @@ function controlDeps(parts: {
     metrics,
     inspect,
     snapshot: () => config.snapshot,
+    outlooks: () => outlooks({ clock: systemClock, store, snapshot: () => config.snapshot }),
     keys: {
       make: () => {
         const secret = newKeySecret(systemChance)
@@ -325,6 +327,7 @@ interface Jobs {
 
 const alertsEveryMs = 250
 const expiryEveryMs = 5000
+const outlookEveryMs = 5 * 60_000
 
 /** Jobs that repeat: each round ends before the next begins, and one that fails is told. */
 function startJobs(config: Config, store: Store, observe: Observe): Jobs {
@@ -349,9 +352,11 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
   }
   const alertDeps = { clock: systemClock, chance: systemChance, observe, store, notifiers }
   const expiry = { clock: systemClock, observe, store, rules }
+  const outlook = { clock: systemClock, store, snapshot: () => config.snapshot }
   const running = Promise.all([
     repeat(alertsEveryMs, () => deliverAlerts(alertDeps)),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
+    repeat(outlookEveryMs, () => lookAhead(outlook)),
   ])
   return {
     stop: async () => {

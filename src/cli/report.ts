@@ -11,9 +11,19 @@ interface Options {
 }
 
 export function addReportCommands(program: Command, output: Output, server: () => Server): void {
-  program
-    .command('report')
-    .description('reports')
+  const report = program.command('report').description('reports')
+  report
+    .command('forecast')
+    .description('what budgets will have cost at the end of their period, with an 80 % interval')
+    .option('--json')
+    .action(async ({ json }: { readonly json?: true }) => {
+      const found = await ask(server(), 'GET', '/reports/forecast')
+      if (json) return printJson(output, found)
+      const columns = ['name', 'period_end', 'limit_usd', 'posted_usd', 'expected_usd']
+      const rows = found as Record<string, unknown>[]
+      printTable(output, rows, [...columns, 'low_usd', 'high_usd', 'passes_on'])
+    })
+  report
     .command('spend')
     .description('what was spent, dearest first; this month where no time is said')
     .option('--by <list>', 'day,business_unit,team,agent,environment,provider,model')

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
+import { forecastRoutes } from './forecast.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...callRoutes,
   ...alertRoutes,
   ...reportRoutes,
+  ...forecastRoutes,
   ...aboutRoutes,
 ]
 

@@ -1,6 +1,7 @@
 /** What the control plane is given. */
 import type { VirtualKey } from '#core/key.ts'
 import type { Inspection } from '#core/recount.ts'
+import type { Outlook } from '#core/outlook.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
@@ -30,6 +31,8 @@ export interface ControlDeps {
   readonly health: () => Health
   /** The ledger counted again, beside what is being served. */
   readonly inspect: () => Promise<Inspection>
+  /** Where budgets will stand at the end of their periods. */
+  readonly outlooks: () => Promise<readonly Outlook[]>
   /** Prometheus text. */
   readonly metrics: () => Promise<string>
 }

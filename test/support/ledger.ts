@@ -1,6 +1,6 @@
 /** Commands for a ledger without a gateway: one budget for all, one for each of four users. */
 import type { BudgetRule } from '#core/budget.ts'
-import type { Command, Rules } from '#core/journal.ts'
+import type { Command, HoldCommand, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
 import type { Attribution } from '#core/scope.ts'
 import { type Instant, instant } from '#core/time.ts'
@@ -42,7 +42,7 @@ export const nobody: Attribution = {
 }
 export const holdId = (no: number): HoldId => `hold_${String(no).padStart(6, '0')}` as HoldId
 
-export function holdOf(no: number): Command {
+export function holdOf(no: number): HoldCommand {
   const user = `u${no % 4}`
   return {
     kind: 'hold',
