@@ -125,7 +125,7 @@ async function copyAll(
   }
 }
 
-/** As it was kept, not as it comes out: rows that were missing before are missing after, and told. */
+/** As it was kept: rows that were missing before are missing after, and that is told. */
 async function copyAuditHead(db: DatabaseSync, client: Client): Promise<void> {
   const head = db.prepare('select rows, hash from audit_head').get()
   if (head === undefined) return
