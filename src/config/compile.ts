@@ -6,6 +6,7 @@ import type { Policy, Snapshot, TreeNode, WebhookTarget } from '#core/snapshot.t
 import { isTimeZone } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
+import { compileAuth } from './compile-auth.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules } from './compile-rules.ts'
 import type { ConfigFile } from './document.ts'
@@ -46,6 +47,7 @@ export function compile(
   const budgets: readonly BudgetRule[] = isTimeZone(timeZone)
     ? compileRules(merged, names, problems, notices)
     : []
+  const oidc = compileAuth(merged, tree, problems)
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
@@ -58,6 +60,7 @@ export function compile(
     providers: providers.targets,
     budgets,
     policy: policyOf(file),
+    oidc,
     webhooks: webhooksOf(file),
     priceBook,
     notices,
