@@ -1,5 +1,4 @@
 /** Builds the adapters and hands them down: the only file that knows which is which. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -36,6 +35,7 @@ import { systemClock } from '#system/clock.ts'
 import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
 import { UndiciUpstream } from '#upstream/undici.ts'
+import { adminDoor } from './admin-door.ts'
 import { type KeyRing, keyRing } from './key-ring.ts'
 import { type RecordRing, recordRing } from './record-ring.ts'
 
@@ -288,15 +288,10 @@ function controlDeps(parts: {
       changed: keys.put,
     },
     records,
-    actorOf: (token) => (sameSecret(token, adminToken) ? { name: 'admin', role: 'admin' } : null),
+    door: adminDoor({ adminToken, pepper, chance: systemChance, clock: systemClock }),
     health: () =>
       traffic.stopping ? { ready: false, reason: 'stopping' } : { ready: true, reason: null },
   }
-}
-
-function sameSecret(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(a), digest(b))
 }
 
 /** The control plane has its own few paths; everything else is a call, or nothing. */
@@ -308,7 +303,7 @@ function doorman(
   const answerControl = getRequestListener(controlApp(control).fetch)
   return (request, response) => {
     const path = (request.url ?? '/').split('?')[0] ?? '/'
-    const own = path.startsWith('/api/') || ['/healthz', '/readyz', '/metrics'].includes(path)
+    const own = /^\/(api|auth)\//.test(path) || ['/healthz', '/readyz', '/metrics'].includes(path)
     if (own) void answerControl(request, response)
     else if (path === '/') answerRoot(response)
     else void handleData(desk, traffic, request, response)

@@ -1,9 +1,9 @@
 /** The commands. What needs the rest of the house is handed in by `main`. */
-import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
+import { addPeopleCommands } from './people.ts'
 import { addReportCommands } from './report.ts'
 import { addTop } from './top.ts'
 import { type Output, printJson, printTable } from './output.ts'
@@ -84,6 +84,7 @@ function commands(house: House): Command {
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
+  addPeopleCommands(program, output, house.server)
   return program
 }
 
@@ -271,14 +272,14 @@ function addOverrideCommands(program: Command, house: House): void {
     .option('--extra-usd <amount>', 'on top of the hard limit')
     .option('--until <time>', 'ends then, at the latest with the period')
     .option('--value <value>', 'for one account of a `per` budget')
-    .option('--by <name>', 'who asks')
+    .option('--by <name>', 'in whose stead you ask, as admin; this is recorded')
     .option('--self', 'approve it yourself, as admin; this is recorded')
     .option('--json')
     .action(async (asked: OverrideRequest) => {
       const { json, extraUsd, by, ...rest } = asked
       const made = await ask(house.server(), 'POST', '/overrides', {
         ...rest,
-        requested_by: by ?? person(),
+        ...(by === undefined ? {} : { requested_by: by }),
         ...(extraUsd === undefined ? {} : { extra_usd: extraUsd }),
       })
       if (json) return printJson(output, made)
@@ -301,12 +302,12 @@ function addOverrideCommands(program: Command, house: House): void {
       .command(verb)
       .argument('<id>')
       .option('--json')
-      .option('--by <name>', 'who decides')
+      .option('--by <name>', 'in whose stead you decide, as admin; this is recorded')
       .addOption(new Option('--self', 'approve your own request, as admin; this is recorded'))
       .description(`${verb} a request`)
       .action(async (id: string, { json, by, self }: Json & { by?: string; self?: true }) => {
         const path = `/overrides/${encodeURIComponent(id)}/${verb}`
-        const body = { by: by ?? person(), ...(self === true ? { self } : {}) }
+        const body = { ...(by === undefined ? {} : { by }), ...(self === true ? { self } : {}) }
         const after = await ask(house.server(), 'POST', path, body)
         if (json) return printJson(output, after)
         output.out(`${id} ${(after as { state: string }).state}\n`)
@@ -328,11 +329,6 @@ function addOverrideEnd(override: Command, house: House): void {
       if (json) return printJson(house.output, after)
       house.output.out(`${id} ${(after as { state: string }).state}\n`)
     })
-}
-
-/** Who is at the keyboard, for the record; an identity that is checked comes with sign-in. */
-function person(): string {
-  return process.env.BURSAR_ACTOR ?? userInfo().username
 }
 
 function addCallCommands(program: Command, house: House): void {
@@ -376,13 +372,5 @@ function addCallCommands(program: Command, house: House): void {
     'posted',
     'limit',
     'actions',
-  ])
-  const audit = program.command('audit').description('who changed what')
-  listing(audit.command('list').description('newest first'), house, '/audit', [
-    'at',
-    'actor',
-    'action',
-    'subject',
-    'reason',
   ])
 }

@@ -6,6 +6,7 @@ import type { Policy, Snapshot, TreeNode, WebhookTarget } from '#core/snapshot.t
 import { isTimeZone } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
+import { compileAuth } from './compile-auth.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
@@ -52,6 +53,7 @@ export function compile(
     { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
     problems,
   )
+  const oidc = compileAuth(merged, tree, problems)
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
@@ -66,6 +68,7 @@ export function compile(
     runs: runs.caps,
     loops: runs.loops,
     policy: policyOf(file),
+    oidc,
     webhooks: webhooksOf(file),
     priceBook,
     notices,

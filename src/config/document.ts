@@ -1,6 +1,7 @@
 /** The shape of the file, as written. What it means is `compile.ts`'s to say. */
 import { z } from 'zod'
 import { dimensions } from '#core/scope.ts'
+import { auth } from './auth.ts'
 
 /** Scalars come as text, so that no float stands between the file and the ledger. */
 const text = z.string().min(1)
@@ -193,6 +194,7 @@ export const configFile = z.strictObject({
   alerts: z.strictObject({ default_ladder: ladder.optional() }).optional(),
   notify: notify.optional(),
   policy: policy.optional(),
+  auth: auth.optional(),
 })
 
 export type ConfigFile = z.output<typeof configFile>

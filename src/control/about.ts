@@ -3,7 +3,7 @@ import { formatUsdPerMillion } from '#core/money.ts'
 import { showInspection } from '#core/recount.ts'
 import { toIso } from '#core/time.ts'
 import type { ControlDeps } from './deps.ts'
-import { declare, type Route } from './route.ts'
+import { declare, everybody, notLeads, type Route } from './route.ts'
 
 const priceShape = z.object({
   model: z.string(),
@@ -55,6 +55,7 @@ export const aboutRoutes: readonly Route[] = [
     method: 'get',
     path: '/prices',
     summary: 'The price book: a row a model, period and band',
+    allows: everybody,
     query: z.object({ model: z.string().optional(), all: z.string().optional() }),
     answer: z.array(priceShape),
     handle: async ({ deps, query }) => {
@@ -87,6 +88,7 @@ export const aboutRoutes: readonly Route[] = [
     method: 'get',
     path: '/doctor',
     summary: 'The ledger counted again from its first entry, and what is wrong with it',
+    allows: notLeads,
     answer: doctorShape,
     handle: async ({ deps }) => ({
       ...showInspection(await deps.inspect()),
@@ -97,6 +99,7 @@ export const aboutRoutes: readonly Route[] = [
     method: 'get',
     path: '/config',
     summary: 'The config in force, without its secrets',
+    allows: notLeads,
     answer: configShape,
     handle: async ({ deps }) => {
       const snapshot = deps.snapshot()

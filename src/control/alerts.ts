@@ -2,10 +2,14 @@ import { z } from 'zod'
 import type { Alert, Notification } from '#core/alert.ts'
 import type { Action } from '#core/budget.ts'
 import { toIso } from '#core/time.ts'
-import { declare, type Route } from './route.ts'
-import { auditShape, showAudit, usd } from './shapes.ts'
+import { reachesBudget } from './access.ts'
+import { declare, everybody, notLeads, type Route } from './route.ts'
+import { usd } from './shapes.ts'
 
 const list = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
+
+/** So many of the newest are looked through for those of a subtree. */
+const readForLead = 10_000
 
 export const alertShape = z.object({
   id: z.string(),
@@ -79,25 +83,26 @@ export const alertRoutes: readonly Route[] = [
     method: 'get',
     path: '/alerts',
     summary: 'Alerts, newest first',
+    allows: everybody,
     query: list,
     answer: z.array(alertShape),
-    handle: async ({ deps, query }) => (await deps.store.alerts(query.limit)).map(showAlert),
+    handle: async ({ deps, actor, query }) => {
+      const read = actor.subtree === null ? query.limit : readForLead
+      const alerts = await deps.store.alerts(read)
+      return alerts
+        .filter((alert) => reachesBudget(deps, actor, alert))
+        .slice(0, query.limit)
+        .map(showAlert)
+    },
   }),
   declare({
     method: 'get',
     path: '/deliveries',
     summary: 'Notifications: one a channel and alert',
+    allows: notLeads,
     query: list,
     answer: z.array(deliveryShape),
     handle: async ({ deps, query }) =>
       (await deps.store.notifications(query.limit)).map(showDelivery),
-  }),
-  declare({
-    method: 'get',
-    path: '/audit',
-    summary: 'Who changed what and why, newest first',
-    query: list,
-    answer: z.array(auditShape),
-    handle: async ({ deps, query }) => (await deps.store.audit(query.limit)).map(showAudit),
   }),
 ]

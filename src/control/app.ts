@@ -4,16 +4,21 @@ import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
 import { forecastRoutes } from './forecast.ts'
+import { auditRoutes } from './audit.ts'
+import { mountAuth } from './auth.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { freezeRoutes } from './freezes.ts'
+import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
 import { openApi } from './openapi.ts'
 import { overrideRoutes } from './overrides.ts'
-import { problemBody, ProblemError } from './problem.ts'
-import type { Route } from './route.ts'
+import { forbidden, problemBody, ProblemError } from './problem.ts'
+import { notLeads, type Route } from './route.ts'
+import { sessionRoutes } from './sessions.ts'
+import { tokenRoutes } from './tokens.ts'
 import { aboutRoutes } from './about.ts'
 
 export const routes: readonly Route[] = [
@@ -26,6 +31,10 @@ export const routes: readonly Route[] = [
   ...reportRoutes,
   ...forecastRoutes,
   ...aboutRoutes,
+  ...auditRoutes,
+  ...identityRoutes,
+  ...tokenRoutes,
+  ...sessionRoutes,
 ]
 
 const bodyBytesMax = 1024 * 1024
@@ -34,6 +43,7 @@ const repliesKept = 10_000
 export function controlApp(deps: ControlDeps): Hono {
   const app = new Hono()
   const replies = new Map<string, Reply>()
+  const identify = identifier(deps)
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
@@ -47,11 +57,12 @@ export function controlApp(deps: ControlDeps): Hono {
     return c.json({ ready, reason }, ready ? 200 : 503)
   })
   app.get('/metrics', async (c) => {
-    actorFor(deps, c.req.header('authorization'))
+    requireRole(await identify(c.req.raw), notLeads)
     return c.text(await deps.metrics())
   })
   app.get('/api/openapi.json', (c) => c.json(openApi(routes)))
-  for (const route of routes) mount(app, deps, route, replies)
+  for (const route of routes) mount(app, { deps, identify, replies }, route)
+  mountAuth(app, deps, identify)
   app.notFound((c) =>
     c.json(
       problemBody({
@@ -86,14 +97,21 @@ interface Reply {
   readonly body: string
 }
 
-function mount(app: Hono, deps: ControlDeps, route: Route, replies: Map<string, Reply>): void {
+interface Desk {
+  readonly deps: ControlDeps
+  readonly identify: Identifier
+  readonly replies: Map<string, Reply>
+}
+
+function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void {
   const path = `/api/v1${route.path.replace(/\{(\w+)\}/g, ':$1')}`
   app.on(route.method.toUpperCase(), path, async (c) => {
-    const actor = actorFor(deps, c.req.header('authorization'))
+    const actor = await identify(c.req.raw)
+    requireRole(actor, route.allows)
     const text = route.body === null ? '' : await textOf(c.req.raw)
     const again = c.req.header('idempotency-key')
     const slot =
-      again === undefined || route.method === 'get' ? null : `${actor.name} ${c.req.path} ${again}`
+      again === undefined || route.method === 'get' ? null : `${actor.id} ${c.req.path} ${again}`
     const before = slot === null ? undefined : replies.get(slot)
     if (before !== undefined) {
       if (before.fingerprint !== text) throw mismatch()
@@ -121,18 +139,10 @@ function keep(replies: Map<string, Reply>, slot: string, reply: Reply): void {
   replies.set(slot, reply)
 }
 
-function actorFor(deps: ControlDeps, header: string | undefined): Actor {
-  const token = /^bearer\s+(\S+)$/i.exec(header ?? '')?.[1]
-  const actor = token === undefined ? null : deps.actorOf(token)
-  if (actor !== null) return actor
-  throw new ProblemError({
-    status: 401,
-    code: 'unauthorized',
-    title: 'Unauthorized',
-    detail:
-      'Send the admin token as "Authorization: Bearer ...": BURSAR_ADMIN_TOKEN, or the ' +
-      'file admin-token in the data folder.',
-  })
+function requireRole({ name, role }: Actor, allows: Route['allows']): void {
+  if (allows.includes(role)) return
+  const whom = allows.join(', ')
+  throw forbidden('role_not_allowed', `${name} has the role ${role}; this is for: ${whom}.`)
 }
 
 function jsonOf(text: string): unknown {

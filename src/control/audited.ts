@@ -19,6 +19,7 @@ export async function changed(
     id: makeId('aud', newBody(deps)),
     at: deps.clock.now(),
     actor: actor.name,
+    identity: actor.id,
     action,
     subject,
     reason,

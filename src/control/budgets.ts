@@ -3,9 +3,10 @@ import { openAccount } from '#core/account.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import { reliefOf } from '#core/override.ts'
 import { type AccountView, viewOf } from '#core/view.ts'
-import type { ControlDeps } from './deps.ts'
+import { reachesAccount } from './access.ts'
+import type { Actor, ControlDeps } from './deps.ts'
 import { notFound } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import { declare, everybody, type Route } from './route.ts'
 import { budgetShape, quotaShape, showBudget, showQuota } from './shapes.ts'
 
 export const budgetRoutes: readonly Route[] = [
@@ -13,16 +14,18 @@ export const budgetRoutes: readonly Route[] = [
     method: 'get',
     path: '/budgets',
     summary: 'Budgets with their current accounts',
+    allows: everybody,
     answer: z.array(budgetShape),
-    handle: async ({ deps }) => (await viewsNow(deps, isMoney)).map(showBudget),
+    handle: async ({ deps, actor }) => (await viewsNow(deps, actor, isMoney)).map(showBudget),
   }),
   declare({
     method: 'get',
     path: '/budgets/{id}',
     summary: 'One budget: an account a value',
+    allows: everybody,
     answer: z.array(budgetShape),
-    handle: async ({ deps, params: { id = '' } }) => {
-      const views = await viewsNow(deps, (rule) => isMoney(rule) && rule.id === id)
+    handle: async ({ deps, actor, params: { id = '' } }) => {
+      const views = await viewsNow(deps, actor, (rule) => isMoney(rule) && rule.id === id)
       if (views.length === 0) throw notFound('budget', id)
       return views.map(showBudget)
     },
@@ -31,8 +34,10 @@ export const budgetRoutes: readonly Route[] = [
     method: 'get',
     path: '/quotas',
     summary: 'Quotas with their current accounts',
+    allows: everybody,
     answer: z.array(quotaShape),
-    handle: async ({ deps }) => (await viewsNow(deps, (rule) => !isMoney(rule))).map(showQuota),
+    handle: async ({ deps, actor }) =>
+      (await viewsNow(deps, actor, (rule) => !isMoney(rule))).map(showQuota),
   }),
 ]
 
@@ -41,6 +46,7 @@ const isMoney = ({ unit }: BudgetRule): boolean => unit === 'usd'
 /** Every rule has at least one row: one that nobody has spent against shows as zero. */
 async function viewsNow(
   deps: ControlDeps,
+  actor: Actor,
   wanted: (rule: BudgetRule) => boolean,
 ): Promise<readonly AccountView[]> {
   const now = deps.clock.now()
@@ -52,6 +58,7 @@ async function viewsNow(
     .flatMap((rule) => {
       const own = accounts.filter(({ budget }) => budget === rule.id)
       const rows = own.length > 0 ? own : [openAccount({ rule, value: null }, now)]
-      return rows.map((account) => viewOf(account, rule, reliefOf(overrides, account, now)))
+      const seen = rows.filter(({ value }) => reachesAccount(deps, actor, rule, value))
+      return seen.map((account) => viewOf(account, rule, reliefOf(overrides, account, now)))
     })
 }

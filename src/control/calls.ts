@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import type { Hold } from '#core/journal.ts'
 import { parseUsd } from '#core/money.ts'
+import { spentWithin } from '#core/role.ts'
 import { parseId } from '#lib/id.ts'
 import { changed } from './audited.ts'
-import type { ControlDeps } from './deps.ts'
+import type { Actor, ControlDeps } from './deps.ts'
 import { conflict, invalid, notFound } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import { declare, everybody, notLeads, type Route, stewards } from './route.ts'
 import { callShape, entryShape, showCall, showEntry, usd } from './shapes.ts'
 
 const page = z.object({
@@ -23,10 +24,11 @@ export const callRoutes: readonly Route[] = [
     method: 'get',
     path: '/calls',
     summary: 'The newest calls',
+    allows: everybody,
     query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }),
     answer: z.array(callShape),
-    handle: async ({ deps, query }) => {
-      const holds = await deps.store.recentHolds(query.limit)
+    handle: async ({ deps, actor, query }) => {
+      const holds = await recentHolds(deps, actor, query.limit)
       const calls = new Map<string, [Hold, ...Hold[]]>()
       for (const hold of holds) {
         const known = calls.get(hold.call)
@@ -40,11 +42,12 @@ export const callRoutes: readonly Route[] = [
     method: 'get',
     path: '/calls/{id}',
     summary: 'One call: who, what, how much, and each attempt',
+    allows: everybody,
     answer: callShape,
-    handle: async ({ deps, params: { id: text = '' } }) => {
+    handle: async ({ deps, actor, params: { id: text = '' } }) => {
       const id = parseId('call', text)
       const [first, ...rest] = id === null ? [] : await deps.store.holdsOf(id)
-      if (first === undefined) {
+      if (first === undefined || !isSeen(actor, first)) {
         throw notFound('call with a hold', text)
       }
       return showCall([first, ...rest])
@@ -54,6 +57,7 @@ export const callRoutes: readonly Route[] = [
     method: 'get',
     path: '/ledger',
     summary: 'Ledger entries in the order of writing',
+    allows: notLeads,
     query: page,
     answer: z.array(entryShape),
     handle: async ({ deps, query }) =>
@@ -64,6 +68,7 @@ export const callRoutes: readonly Route[] = [
     path: '/ledger/adjustments',
     status: 201,
     summary: 'Correct an attempt that has ended: what it did cost, by whom it is known',
+    allows: stewards,
     body: adjustBody,
     answer: callShape,
     handle: async ({ deps, actor, body }) => {
@@ -97,6 +102,22 @@ export const callRoutes: readonly Route[] = [
     },
   }),
 ]
+
+const isSeen = ({ subtree }: Actor, { attribution }: Hold): boolean =>
+  subtree === null || spentWithin(subtree, attribution)
+
+/** So many of the newest are looked through for those of a subtree. */
+const readForLead = 10_000
+
+async function recentHolds(
+  { store }: ControlDeps,
+  actor: Actor,
+  limit: number,
+): Promise<readonly Hold[]> {
+  if (actor.subtree === null) return store.recentHolds(limit)
+  const holds = await store.recentHolds(readForLead)
+  return holds.filter((hold) => isSeen(actor, hold)).slice(0, limit)
+}
 
 async function holdOf(deps: ControlDeps, text: string): Promise<Hold> {
   const id = parseId('hold', text)

@@ -2,11 +2,15 @@
 import type { VirtualKey } from '#core/key.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Outlook } from '#core/outlook.ts'
+import type { Rights } from '#core/role.ts'
+import type { Oidc } from '#core/sign-in.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import type { Instant } from '#core/time.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { Observe } from '#ports/observer.ts'
+import type { SignIn } from '#ports/sign-in.ts'
 import type { Store } from '#ports/store.ts'
 
 export interface ControlDeps {
@@ -26,8 +30,7 @@ export interface ControlDeps {
     all(kind: RecordKind): ReadonlyMap<string, unknown>
     put(record: ControlRecord): void
   }
-  /** Who holds this bearer token, or null. */
-  readonly actorOf: (token: string) => Actor | null
+  readonly door: Door
   readonly health: () => Health
   /** The ledger counted again, beside what is being served. */
   readonly inspect: () => Promise<Inspection>
@@ -37,9 +40,33 @@ export interface ControlDeps {
   readonly metrics: () => Promise<string>
 }
 
-export interface Actor {
+/** What people are known by. */
+export interface Door {
+  /** The token of the installation itself, which is in no record. */
+  isBootstrap(token: string): boolean
+  /** A new admin token; shown once and kept nowhere. */
+  makeToken(): string
+  /** What a secret is known by in records: never the secret itself. Hex. */
+  hash(secret: string): string
+  /** A text that only this installation can read, until the time is over. */
+  seal(value: Readonly<Record<string, string>>, forMs: number): Promise<string>
+  /** Null: it is none of ours, or its time is over. */
+  unseal(text: string): Promise<Readonly<Record<string, unknown>> | null>
+  signIn(oidc: Oidc): SignIn
+}
+
+/** Who asks. */
+export interface Actor extends Rights {
+  /** `admin`, `tok_...`, or `oidc:` and the provider's name for a person. Never another's. */
+  readonly id: string
+  /** As people know it. */
   readonly name: string
-  readonly role: 'admin'
+  /**
+   * The id of who answers for it: a token that was made with a token is no other person than that.
+   */
+  readonly person: string
+  readonly via: 'bootstrap' | 'token' | 'session'
+  readonly expiresAt: Instant | null
 }
 
 export interface Health {

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import type { Outlook } from '#core/outlook.ts'
 import { toIso } from '#core/time.ts'
-import { declare, type Route } from './route.ts'
+import { reaches } from './access.ts'
+import { declare, everybody, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
 const forecastShape = z.object({
@@ -24,8 +25,12 @@ export const forecastRoutes: readonly Route[] = [
     method: 'get',
     path: '/reports/forecast',
     summary: 'What budgets of a week and longer will have cost at their end, with an 80 % interval',
+    allows: everybody,
     answer: z.array(forecastShape),
-    handle: async ({ deps }) => (await deps.outlooks()).map(showOutlook),
+    handle: async ({ deps, actor }) =>
+      (await deps.outlooks())
+        .filter(({ rule }) => reaches(deps, actor, rule.selector))
+        .map(showOutlook),
   }),
 ]
 

@@ -3,19 +3,21 @@ import { type Freeze, freezeId } from '#core/freeze.ts'
 import type { AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import { alertId } from '#core/ladder.ts'
+import { isBelow } from '#core/role.ts'
 import { dimensions, isNameText, type Selector } from '#core/scope.ts'
 import { type Instant, parseInstant, toIso } from '#core/time.ts'
 import { changed } from './audited.ts'
 import type { Actor, ControlDeps } from './deps.ts'
-import { invalid, notFound } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import { reaches } from './access.ts'
+import { forbidden, invalid, notFound } from './problem.ts'
+import { declare, everybody, notViewers, type Route } from './route.ts'
 
-const name = z.string().min(1).max(128).refine(isNameText, 'has characters that no name has')
-const selector = z.partialRecord(z.enum(dimensions), name)
+const nodeName = z.string().min(1).max(128).refine(isNameText, 'has characters that no name has')
+const selectorBody = z.partialRecord(z.enum(dimensions), nodeName)
 
 const freezeBody = z.strictObject({
   /** Several are AND; none is everything. */
-  selector,
+  selector: selectorBody,
   reason: z.string().trim().min(3, 'say why, in at least 3 characters').max(500),
   until: z.string().optional(),
 })
@@ -35,10 +37,13 @@ export const freezeRoutes: readonly Route[] = [
     method: 'get',
     path: '/freezes',
     summary: 'Kill switches that are on, or ended by themselves',
+    allows: everybody,
     answer: z.array(freezeShape),
-    handle: async ({ deps }) => {
+    handle: async ({ deps, actor }) => {
       const now = deps.clock.now()
-      return [...freezesOf(deps)].map((freeze) => showFreeze(freeze, now))
+      return [...freezesOf(deps)]
+        .filter((freeze) => reaches(deps, actor, freeze.selector))
+        .map((freeze) => showFreeze(freeze, now))
     },
   }),
   declare({
@@ -46,10 +51,14 @@ export const freezeRoutes: readonly Route[] = [
     path: '/freezes',
     status: 201,
     summary: 'Freeze a node: no call of it is admitted, on any replica, until this is ended',
+    allows: notViewers,
     body: freezeBody,
     answer: freezeShape,
     handle: async ({ deps, actor, body }) => {
       const freeze = freezeFrom(deps, actor, body)
+      if (!reaches(deps, actor, freeze.selector)) {
+        throw forbidden('not_yours', `${freeze.id} is not in your part of the organization.`)
+      }
       const before = deps.records.all('freeze').get(freeze.id) ?? null
       await put(deps, actor, freeze.id, freeze, 'freeze.begun', body.reason, before)
       return showFreeze(freeze, deps.clock.now())
@@ -59,17 +68,29 @@ export const freezeRoutes: readonly Route[] = [
     method: 'post',
     path: '/freezes/{id}/end',
     summary: 'Calls go on',
+    allows: notViewers,
     body: z.strictObject({ reason: z.string().max(500).optional() }),
     answer: freezeShape,
     handle: async ({ deps, actor, params: { id = '' }, body }) => {
       const freeze = [...freezesOf(deps)].find((one) => one.id === id)
-      if (freeze === undefined) throw notFound('freeze', id)
+      if (freeze === undefined || !reaches(deps, actor, freeze.selector)) {
+        throw notFound('freeze', id)
+      }
+      requireOwn(deps, actor, freeze)
       await put(deps, actor, id, null, 'freeze.ended', body.reason ?? null, freeze)
       const now = deps.clock.now()
       return showFreeze({ ...freeze, until: now }, now)
     },
   }),
 ]
+
+/** What somebody above has frozen is not a lead's to thaw. */
+function requireOwn(deps: ControlDeps, actor: Actor, { by, selector, id }: Freeze): void {
+  const { subtree } = actor
+  if (subtree === null || by === actor.name) return
+  if (isBelow(deps.snapshot().tree, subtree, selector)) return
+  throw forbidden('above_you', `${id} was frozen by ${by}: ask them, finops or an admin.`)
+}
 
 const freezesOf = (deps: ControlDeps): Iterable<Freeze> =>
   deps.records.all('freeze').values() as Iterable<Freeze>

@@ -2,12 +2,14 @@ import { z } from 'zod'
 import type { VirtualKey } from '#core/key.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { isNameText } from '#core/scope.ts'
+import { formatSubtree } from '#core/role.ts'
 import { parseInstant } from '#core/time.ts'
 import { makeId, parseId } from '#lib/id.ts'
+import { reaches, reachesPlace } from './access.ts'
 import { changed, newBody } from './audited.ts'
-import type { ControlDeps } from './deps.ts'
-import { conflict, invalid, notFound } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import type { Actor, ControlDeps } from './deps.ts'
+import { conflict, forbidden, invalid, notFound } from './problem.ts'
+import { declare, everybody, notViewers, type Route } from './route.ts'
 import { keyShape, showKey } from './shapes.ts'
 
 const name = z.string().min(1).max(128).refine(isNameText, 'has characters that no name has')
@@ -19,6 +21,7 @@ const createBody = z.strictObject({
   user: name.optional(),
   name: name.optional(),
   expires_at: z.string().optional(),
+  reason: z.string().max(500).optional(),
 })
 const secretShape = keyShape.extend({ key: z.string() })
 
@@ -28,17 +31,19 @@ export const keyRoutes: readonly Route[] = [
     path: '/keys',
     status: 201,
     summary: 'Create a key; its secret is shown once',
+    allows: notViewers,
     body: createBody,
     answer: secretShape,
     handle: async ({ deps, actor, body }) => {
       const where = placeOf(deps.snapshot(), body)
+      requireOwnPlace(deps, actor, where, body)
       const { secret, hash } = deps.keys.make()
       const key: VirtualKey = {
         id: makeId('key', newBody(deps)),
         hash,
         prefix: secret.slice(0, 9),
         ...where,
-        name: body.name ?? body.agent ?? body.team ?? 'unnamed',
+        name: nameFor(body),
         tenant: body.tenant ?? null,
         user: body.user ?? null,
         createdAt: deps.clock.now(),
@@ -50,7 +55,12 @@ export const keyRoutes: readonly Route[] = [
         deps,
         actor,
         { kind: 'put_key', key },
-        { action: 'key.created', subject: key.id, after: showKey(key) },
+        {
+          action: 'key.created',
+          subject: key.id,
+          reason: body.reason ?? null,
+          after: showKey(key),
+        },
       )
       deps.keys.changed(key)
       return { ...showKey(key), key: secret }
@@ -60,17 +70,22 @@ export const keyRoutes: readonly Route[] = [
     method: 'get',
     path: '/keys',
     summary: 'Keys, without their secrets',
+    allows: everybody,
     answer: z.array(keyShape),
-    handle: async ({ deps }) => (await deps.store.keys()).map(showKey),
+    handle: async ({ deps, actor }) => {
+      const keys = await deps.store.keys()
+      return keys.filter((key) => reachesPlace(deps, actor, key)).map(showKey)
+    },
   }),
   declare({
     method: 'post',
     path: '/keys/{id}/revoke',
     summary: 'Revoke a key, at once and for good',
+    allows: notViewers,
     body: z.strictObject({ reason: z.string().max(500).optional() }),
     answer: keyShape,
     handle: async ({ deps, actor, params, body }) => {
-      const before = await keyOf(deps, params.id)
+      const before = await keyOf(deps, actor, params.id)
       if (before.revokedAt !== null) return showKey(before)
       const key = { ...before, revokedAt: deps.clock.now() }
       await changed(
@@ -93,10 +108,11 @@ export const keyRoutes: readonly Route[] = [
     method: 'post',
     path: '/keys/{id}/rotate',
     summary: 'A new secret for the same key: what it spent stays with it',
-    body: z.strictObject({}),
+    allows: notViewers,
+    body: z.strictObject({ reason: z.string().max(500).optional() }),
     answer: secretShape,
-    handle: async ({ deps, actor, params }) => {
-      const before = await keyOf(deps, params.id)
+    handle: async ({ deps, actor, params, body }) => {
+      const before = await keyOf(deps, actor, params.id)
       if (before.revokedAt !== null) throw conflict('key_revoked', 'A revoked key stays revoked.')
       const { secret, hash } = deps.keys.make()
       const key = { ...before, hash, prefix: secret.slice(0, 9) }
@@ -104,7 +120,13 @@ export const keyRoutes: readonly Route[] = [
         deps,
         actor,
         { kind: 'put_key', key },
-        { action: 'key.rotated', subject: key.id, before: showKey(before), after: showKey(key) },
+        {
+          action: 'key.rotated',
+          subject: key.id,
+          reason: body.reason ?? null,
+          before: showKey(before),
+          after: showKey(key),
+        },
       )
       deps.keys.changed(key)
       return { ...showKey(key), key: secret }
@@ -112,12 +134,37 @@ export const keyRoutes: readonly Route[] = [
   }),
 ]
 
-async function keyOf(deps: ControlDeps, text = ''): Promise<VirtualKey> {
+async function keyOf(deps: ControlDeps, actor: Actor, text = ''): Promise<VirtualKey> {
   const id = parseId('key', text)
   const key = id === null ? null : await deps.store.key(id)
-  if (key === null) throw notFound('key', text)
+  if (key === null || !reachesPlace(deps, actor, key)) throw notFound('key', text)
   return key
 }
+
+/** A key spends where it is pinned, and against budgets that name it: both must be its maker's. */
+function requireOwnPlace(
+  deps: ControlDeps,
+  actor: Actor,
+  where: Place,
+  body: z.output<typeof createBody>,
+): void {
+  if (!reachesPlace(deps, actor, where)) {
+    throw forbidden(
+      'outside_subtree',
+      `You may make keys for ${formatSubtree(actor.subtree)} only: say agent or team in it.`,
+    )
+  }
+  const name = nameFor(body)
+  const { budgets } = deps.snapshot()
+  const isForeign = budgets.some(
+    ({ selector }) => selector.key === name && !reaches(deps, actor, selector),
+  )
+  if (!isForeign) return
+  throw forbidden('outside_subtree', `Another part has budgets for keys named "${name}".`)
+}
+
+const nameFor = ({ name, agent, team }: z.output<typeof createBody>): string =>
+  name ?? agent ?? team ?? 'unnamed'
 
 function expiryOf(text: string | undefined): VirtualKey['expiresAt'] {
   if (text === undefined) return null

@@ -14,17 +14,24 @@ export function openApi(routes: readonly Route[]): Record<string, unknown> {
     openapi: '3.1.0',
     info: { title: 'Bursar control API', version: '1' },
     servers: [{ url: '/' }],
-    security: [{ admin: [] }],
-    components: { securitySchemes: { admin: { type: 'http', scheme: 'bearer' } } },
+    security: [{ admin: [] }, { session: [] }],
+    components: {
+      securitySchemes: {
+        admin: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: 'bursar_session' },
+      },
+    },
     paths,
   }
 }
 
 function operation(route: Route): Record<string, unknown> {
-  const { path, summary, status, body, query, answer } = route
+  const { path, summary, allows, status, body, query, answer } = route
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
   return {
     summary,
+    // Who may use it: the table of docs/roles.md, for programs.
+    'x-bursar-roles': allows,
     parameters: [
       ...names.map((name) => ({
         name,

@@ -2,14 +2,15 @@ import { z } from 'zod'
 import type { BudgetRule } from '#core/budget.ts'
 import { periodOf } from '#core/budget.ts'
 import { nanosMax, parseUsd } from '#core/money.ts'
-import { decide, type Decision, endNow, type Override } from '#core/override.ts'
+import { type Decider, decide, type Decision, endNow, type Override } from '#core/override.ts'
 import { isNameText } from '#core/scope.ts'
 import { type Instant, parseInstant } from '#core/time.ts'
 import { makeId, parseId } from '#lib/id.ts'
+import { reachesAccount, reachesBudget, requireAbove } from './access.ts'
 import { changed, newBody } from './audited.ts'
 import type { Actor, ControlDeps } from './deps.ts'
-import { conflict, invalid, notFound } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import { conflict, forbidden, invalid, notFound } from './problem.ts'
+import { declare, everybody, notViewers, type Route } from './route.ts'
 import { overrideShape, showOverride } from './shapes.ts'
 
 const requestBody = z.strictObject({
@@ -32,10 +33,13 @@ export const overrideRoutes: readonly Route[] = [
     method: 'get',
     path: '/overrides',
     summary: 'Overrides, in force and past',
+    allows: everybody,
     answer: z.array(overrideShape),
-    handle: async ({ deps }) => {
+    handle: async ({ deps, actor }) => {
       const now = deps.clock.now()
-      return (await deps.store.overrides()).map((override) => showOverride(override, now))
+      return (await deps.store.overrides())
+        .filter((override) => reachesBudget(deps, actor, override))
+        .map((override) => showOverride(override, now))
     },
   }),
   declare({
@@ -43,10 +47,12 @@ export const overrideRoutes: readonly Route[] = [
     path: '/overrides',
     status: 201,
     summary: 'Ask for an exception; with `self` an admin approves its own, which is recorded',
+    allows: notViewers,
     body: requestBody,
     answer: overrideShape,
     handle: async ({ deps, actor, body }) => {
-      const requested = overrideFrom(deps, actor, body)
+      const by = deciderOf(actor, body.requested_by, body.self)
+      const requested = overrideFrom(deps, actor, by, body)
       await changed(
         deps,
         actor,
@@ -59,7 +65,6 @@ export const overrideRoutes: readonly Route[] = [
         },
       )
       if (body.self !== true) return showOverride(requested, deps.clock.now())
-      const by = { name: requested.requestedBy, self: true }
       return decided(deps, actor, requested, by, 'approved', requested.reason)
     },
   }),
@@ -69,10 +74,11 @@ export const overrideRoutes: readonly Route[] = [
     method: 'post',
     path: '/overrides/{id}/end',
     summary: 'End an override before its time',
+    allows: notViewers,
     body: z.strictObject({ reason: z.string().max(500).optional() }),
     answer: overrideShape,
     handle: async ({ deps, actor, params: { id = '' }, body }) => {
-      const before = await overrideOf(deps, id)
+      const before = await overrideOf(deps, actor, id)
       const now = deps.clock.now()
       const after = endNow(before, now)
       if (after === 'not_in_force') {
@@ -95,10 +101,12 @@ export const overrideRoutes: readonly Route[] = [
   }),
 ]
 
-async function overrideOf(deps: ControlDeps, text: string): Promise<Override> {
+async function overrideOf(deps: ControlDeps, actor: Actor, text: string): Promise<Override> {
   const id = parseId('ovr', text)
   const override = id === null ? null : await deps.store.override(id)
-  if (override === null) throw notFound('override', text)
+  if (override === null || !reachesBudget(deps, actor, override)) {
+    throw notFound('override', text)
+  }
   return override
 }
 
@@ -107,21 +115,41 @@ function decisionRoute(verb: string, decision: Decision, summary: string): Route
     method: 'post',
     path: `/overrides/{id}/${verb}`,
     summary,
+    allows: notViewers,
     body: decisionBody,
     answer: overrideShape,
     handle: async ({ deps, actor, params: { id = '' }, body }) => {
-      const override = await overrideOf(deps, id)
-      const by = { name: body.by ?? actor.name, self: body.self === true }
+      const override = await overrideOf(deps, actor, id)
+      const by = deciderOf(actor, body.by, body.self)
+      const rule = deps.snapshot().budgets.find((one) => one.id === override.budget)
+      if (decision === 'approved' && rule !== undefined) {
+        requireAbove(deps, actor, rule, override.value)
+      }
       return decided(deps, actor, override, by, decision, body.reason ?? null)
     },
   })
+}
+
+/** Who acts. Only an admin acts in somebody else's stead, or alone; both are recorded. */
+function deciderOf(actor: Actor, said: string | undefined, self = false): Decider {
+  const isOther = said !== undefined && said !== actor.name
+  if (actor.role !== 'admin' && (isOther || self)) {
+    const what = isOther ? 'name somebody else' : 'say self'
+    throw forbidden('admins_only', `Only an admin may ${what}: you act as ${actor.name}.`)
+  }
+  return {
+    person: actor.person,
+    name: said ?? actor.name,
+    through: isOther ? actor.name : null,
+    self,
+  }
 }
 
 async function decided(
   deps: ControlDeps,
   actor: Actor,
   override: Override,
-  by: { name: string; self: boolean },
+  by: Decider,
   decision: Decision,
   reason: string | null,
 ): Promise<z.infer<typeof overrideShape>> {
@@ -159,13 +187,16 @@ async function decided(
 function overrideFrom(
   deps: ControlDeps,
   actor: Actor,
+  by: Decider,
   body: z.output<typeof requestBody>,
 ): Override {
   const now = deps.clock.now()
   const rule = deps
     .snapshot()
     .budgets.find(({ id, name }) => id === body.budget || name === body.budget)
-  if (rule === undefined) throw notFound('budget', body.budget)
+  if (rule === undefined || !reachesAccount(deps, actor, rule, body.value ?? null)) {
+    throw notFound('budget', body.budget)
+  }
   if (rule.unit !== 'usd') throw invalid('budget', 'overrides are for budgets, not for quotas')
   if (body.value !== undefined && rule.per === null) {
     throw invalid('value', `budget "${rule.name}" is one shared pool: leave value out`)
@@ -184,7 +215,9 @@ function overrideFrom(
     extra,
     until: untilOf(rule, body.until, now),
     reason: body.reason,
-    requestedBy: body.requested_by ?? actor.name,
+    requestedBy: by.name,
+    requester: by.person,
+    ...(by.through === null ? {} : { requestedThrough: by.through }),
     requestedAt: now,
     state: 'requested',
     decidedBy: null,

@@ -28,6 +28,10 @@ export function notFound(what: string, id: string): ProblemError {
   })
 }
 
+export function forbidden(code: string, detail: string): ProblemError {
+  return new ProblemError({ status: 403, code, title: 'Forbidden', detail })
+}
+
 export function conflict(code: string, detail: string): ProblemError {
   return new ProblemError({ status: 409, code, title: 'Conflict', detail })
 }

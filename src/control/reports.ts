@@ -1,10 +1,17 @@
 /** Reports: read from sums that are kept with the ledger, however large it has grown. */
 import { z } from 'zod'
-import { type SpendDimension, type SpendRow, spendDimensions } from '#core/spend.ts'
+import { spentWithin } from '#core/role.ts'
+import {
+  regroupSpend,
+  type SpendDimension,
+  type SpendQuery,
+  type SpendRow,
+  spendDimensions,
+} from '#core/spend.ts'
 import { type Instant, parseInstant, periodAt, toIso } from '#core/time.ts'
-import type { ControlDeps } from './deps.ts'
+import type { Actor, ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
-import { declare, type Route } from './route.ts'
+import { declare, everybody, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
 const spendQuery = z.object({
@@ -34,15 +41,31 @@ export const reportRoutes: readonly Route[] = [
     method: 'get',
     path: '/reports/spend',
     summary: 'What was spent, dearest first, by day, team, agent, model and more',
+    allows: everybody,
     query: spendQuery,
     answer: z.array(spendShape),
-    handle: async ({ deps, query }) => {
+    handle: async ({ deps, actor, query }) => {
       const { by, daily } = groupsOf(query.by)
-      const rows = await deps.store.spend({ ...spanOf(deps, query), daily, by })
+      const rows = await spendSeen(deps, actor, { ...spanOf(deps, query), daily, by })
       return rows.map((row) => showSpend(row, by))
     },
   }),
 ]
+
+/** What was spent in a subtree: read by the nodes of the tree as well, and summed up again. */
+async function spendSeen(
+  { store }: ControlDeps,
+  { subtree }: Actor,
+  query: SpendQuery,
+): Promise<readonly SpendRow[]> {
+  if (subtree === null) return store.spend(query)
+  const by = [...new Set([...query.by, subtree.kind])]
+  const rows = await store.spend({ ...query, by })
+  return regroupSpend(
+    rows.filter(({ scope }) => spentWithin(subtree, scope)),
+    query.by,
+  )
+}
 
 function groupsOf(text = ''): { readonly by: readonly SpendDimension[]; readonly daily: boolean } {
   const names = text.split(',').filter((name) => name !== '')

@@ -145,8 +145,11 @@ export const overrideShape = z.object({
   in_force: z.boolean(),
   requested_by: z.string(),
   requested_at: z.string(),
+  /** An admin who wrote that name in the other's stead. */
+  requested_through: z.string().nullable(),
   approved_by: z.string().nullable(),
   decided_by: z.string().nullable(),
+  decided_through: z.string().nullable(),
   decided_at: z.string().nullable(),
   self: z.boolean(),
 })
@@ -163,8 +166,10 @@ export function showOverride(o: Override, now: Instant): z.infer<typeof override
     in_force: o.state === 'approved' && now < o.until,
     requested_by: o.requestedBy,
     requested_at: toIso(o.requestedAt),
+    requested_through: o.requestedThrough ?? null,
     approved_by: o.state === 'approved' ? o.decidedBy : null,
     decided_by: o.decidedBy,
+    decided_through: o.decidedThrough ?? null,
     decided_at: isoOr(o.decidedAt),
     self: o.self,
   }
@@ -308,6 +313,7 @@ export const auditShape = z.object({
   id: z.string(),
   at: z.string(),
   actor: z.string(),
+  identity: z.string().optional(),
   action: z.string(),
   subject: z.string(),
   reason: z.string().nullable(),

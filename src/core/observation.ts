@@ -69,4 +69,5 @@ export type Observation =
   | { readonly kind: 'config_refused'; readonly problems: readonly string[] }
   | { readonly kind: 'committed'; readonly commands: number; readonly ms: number }
   | { readonly kind: 'account_touched'; readonly account: Account }
+  | { readonly kind: 'sign_in_failed'; readonly reason: string }
   | { readonly kind: 'unexpected'; readonly where: string; readonly reason: string }

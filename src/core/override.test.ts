@@ -40,8 +40,8 @@ test('an override for one user lifts nobody else', () => {
 })
 
 test('another person decides, once, and in time', () => {
-  const ann = { name: 'ann', self: false }
-  const bob = { name: 'bob', self: false }
+  const ann = { person: 'tok_ann', name: 'ann', through: null, self: false }
+  const bob = { person: 'tok_bob', name: 'bob', through: null, self: false }
   expect(decide(asked, ann, 'approved', instant(1))).toBe('needs_another_person')
   expect(decide(asked, bob, 'approved', instant(1000))).toBe('too_late')
   expect(decide(approved, bob, 'denied', instant(1))).toBe('already_decided')
@@ -49,6 +49,29 @@ test('another person decides, once, and in time', () => {
   expect(decide(asked, bob, 'approved', instant(1))).toMatchObject(decided)
   const own = decide(asked, { ...ann, self: true }, 'approved', instant(1))
   expect(own).toMatchObject({ state: 'approved', self: true })
+})
+
+test('another person, not another name', () => {
+  const kim = { ...asked, requester: 'tok_kim', requestedBy: 'ann', requestedThrough: 'kim' }
+  const by = (person: string, name: string, through: string | null = null) =>
+    decide(kim, { person, name, through, self: false }, 'approved', instant(1))
+  expect(by('tok_kim', 'kim')).toBe('needs_another_person')
+  expect(by('tok_kim', 'bob', 'kim')).toBe('needs_another_person')
+  // Neither who is said to have asked, nor in that person's stead.
+  expect(by('tok_ann', 'ann')).toBe('needs_another_person')
+  expect(by('tok_bob', 'ann', 'bob')).toBe('needs_another_person')
+  expect(by('tok_bob', 'lee', 'bob')).toMatchObject({
+    state: 'approved',
+    decidedBy: 'lee',
+    decidedThrough: 'bob',
+    self: false,
+  })
+  // Denying one's own is taking it back.
+  const own = { person: 'tok_kim', name: 'kim', through: null, self: false }
+  expect(decide(kim, own, 'denied', instant(1))).toMatchObject({ state: 'denied' })
+  // Before there were other tokens, everybody was the installation's own.
+  const older = { ...own, person: 'admin', name: 'bob' }
+  expect(decide(asked, older, 'approved', instant(1))).toBe('needs_another_person')
 })
 
 test('ended before its time, it lifts nothing from then on', () => {

@@ -14,9 +14,17 @@ export interface Override {
   readonly until: Instant
   readonly reason: string
   readonly requestedBy: string
+  /**
+   * Who asked, as a person and not as a name that anybody can write; left out by versions that knew
+   * the installation's own token only.
+   */
+  readonly requester?: string
+  /** Who wrote the name, where it was somebody else's: an admin, in the other's stead. */
+  readonly requestedThrough?: string
   readonly requestedAt: Instant
   readonly state: 'requested' | 'approved' | 'denied'
   readonly decidedBy: string | null
+  readonly decidedThrough?: string
   readonly decidedAt: Instant | null
   /** True where requester and approver are one: said on purpose, and recorded. */
   readonly self: boolean
@@ -60,20 +68,35 @@ export function endNow(override: Override, now: Instant): Override | 'not_in_for
 export type Decision = 'approved' | 'denied'
 export type DecisionProblem = 'already_decided' | 'needs_another_person' | 'too_late'
 
+/** Who decides. */
+export interface Decider {
+  /** The person: the installation's token is one, and all tokens that a person made are his. */
+  readonly person: string
+  readonly name: string
+  /** Who wrote the name, where it is somebody else's. */
+  readonly through: string | null
+  /** Said by an admin; the caller has checked that role. */
+  readonly self: boolean
+}
+
 /**
- * The override after somebody decided. An approver differs from the requester unless `self` is said
- * by an admin; the caller has checked that role.
+ * The override after somebody decided. An approver differs from the requester, whatever names are
+ * said, unless `self` is said by an admin.
  */
 export function decide(
   override: Override,
-  by: { name: string; self: boolean },
+  by: Decider,
   decision: Decision,
   now: Instant,
 ): Override | DecisionProblem {
   if (override.state !== 'requested') return 'already_decided'
-  const same = by.name === override.requestedBy
+  const same =
+    by.person === (override.requester ?? 'admin') ||
+    by.name === override.requestedBy ||
+    by.through === override.requestedBy
   if (decision === 'approved' && same && !by.self) return 'needs_another_person'
   if (decision === 'approved' && now >= override.until) return 'too_late'
   const self = decision === 'approved' && same
-  return { ...override, state: decision, decidedBy: by.name, decidedAt: now, self }
+  const through = by.through === null ? {} : { decidedThrough: by.through }
+  return { ...override, state: decision, decidedBy: by.name, ...through, decidedAt: now, self }
 }

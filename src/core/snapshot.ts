@@ -2,10 +2,15 @@
  * Compiled config: frozen, versioned, swapped whole. A call reads exactly one snapshot from start
  * to end. Nothing here has a secret in it but `ProviderCredential`, which never serialises.
  */
+import type { Secret } from '#lib/secret.ts'
 import type { BudgetRule } from './budget.ts'
 import type { Nanos } from './money.ts'
 import type { PriceBook } from './price-book.ts'
 import type { LoopRule } from './run.ts'
+import type { Oidc } from './sign-in.ts'
+import type { TreeNode } from './tree.ts'
+
+export type { Secret, TreeNode }
 
 export type ProviderKind = 'openai' | 'anthropic' | 'google' | 'openai_compatible' | 'simulator'
 
@@ -24,19 +29,6 @@ export interface ProviderTarget {
   readonly free: boolean
   /** Extra tries at this provider after a failure that provably cost nothing. */
   readonly retries: number
-}
-
-/** A wrapped secret: prints and serialises as `[redacted]`. `reveal` is for the outgoing header. */
-export interface Secret {
-  reveal(): string
-}
-
-export interface TreeNode {
-  readonly kind: 'business_unit' | 'team' | 'agent'
-  readonly name: string
-  readonly owner: string | null
-  readonly businessUnit: string | null
-  readonly team: string | null
 }
 
 export interface Policy {
@@ -73,6 +65,8 @@ export interface Snapshot {
   readonly runs: readonly BudgetRule[]
   readonly loops: readonly LoopRule[]
   readonly policy: Policy
+  /** Where people sign in; null: by tokens only. */
+  readonly oidc: Oidc | null
   readonly webhooks: readonly WebhookTarget[]
   readonly priceBook: PriceBook
   /** Parts of the file that this version reads but does not act on yet, in words. */

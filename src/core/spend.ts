@@ -116,6 +116,21 @@ export function groupSpend(changes: Iterable<SpendChange>, query: SpendQuery): r
   return sortSpend([...groups.values()])
 }
 
+/** Rows of a finer report as a coarser one. */
+export function regroupSpend(
+  rows: readonly SpendRow[],
+  by: readonly SpendDimension[],
+): readonly SpendRow[] {
+  const groups = new Map<string, SpendRow>()
+  for (const row of rows) {
+    const { day } = row
+    const scope = scopeBy(by, (dimension) => row.scope[dimension])
+    const name = JSON.stringify([day, Object.values(scope)])
+    groups.set(name, { day, scope, ...addSpend(groups.get(name) ?? none, row) })
+  }
+  return sortSpend([...groups.values()])
+}
+
 export function sortSpend(rows: readonly SpendRow[]): readonly SpendRow[] {
   const name = ({ day, scope }: SpendRow): string => JSON.stringify([day, Object.values(scope)])
   return rows.toSorted((a, b) =>

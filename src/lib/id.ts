@@ -10,6 +10,8 @@ export type KeyId = Id<'key'>
 export type OverrideId = Id<'ovr'>
 export type AlertId = Id<'alrt'>
 export type AuditId = Id<'aud'>
+export type TokenId = Id<'tok'>
+export type SessionId = Id<'ses'>
 
 const body = /^[0-9a-zA-Z-]{1,64}$/
 

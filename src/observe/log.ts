@@ -53,6 +53,7 @@ function write(log: Logger, o: Observation): void {
         { ...o, held: formatUsd(o.held), cost: formatUsd(o.cost) },
         'a provider billed more than the bound',
       )
+    case 'sign_in_failed':
     case 'odd_usage':
     case 'attempt_failed':
     case 'cross_use':

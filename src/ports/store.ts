@@ -5,7 +5,7 @@
  */
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
-import type { AuditRow } from '#core/audit.ts'
+import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Result, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
@@ -86,6 +86,10 @@ export interface ControlStore {
   putRecord(record: ControlRecord): Promise<void>
   /** Newest first. */
   audit(limit: number): Promise<readonly AuditRow[]>
+  /** In the order of the chain, after `seq`. */
+  auditLinks(after: number, limit: number): Promise<readonly AuditLink[]>
+  /** Where the chain ends; null: nothing was chained yet. */
+  auditHead(): Promise<AuditHead | null>
 }
 
 export interface AlertStore {

@@ -1,7 +1,7 @@
 /** A real store that forgets: for tests and simulations. Passes the same suite as the others. */
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
-import type { AuditRow } from '#core/audit.ts'
+import { type AuditHead, type AuditLink, type AuditRow, noAudit } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
@@ -17,6 +17,7 @@ import type { Instant } from '#core/time.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import type { Adopted, Change, Outcome, Store } from '#ports/store.ts'
+import { linkAfter } from './audit-chain.ts'
 import {
   adoptRules,
   countHolds,
@@ -41,6 +42,8 @@ export class MemoryStore implements Store {
   readonly #marks = new Map<string, string>()
   readonly #records = new Map<string, ControlRecord>()
   readonly #audit: AuditRow[] = []
+  readonly #links: AuditLink[] = []
+  #head: AuditHead | null = null
   #known: ReadonlyMap<string, string> = new Map()
 
   readonly #rows: Rows & KnownRules = {
@@ -142,6 +145,11 @@ export class MemoryStore implements Store {
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
     if (change.kind === 'put_record') await this.putRecord(change.record)
     this.#audit.push(audit)
+    const { json, head } = linkAfter(this.#head ?? noAudit, audit)
+    const { id, at } = audit
+    const prev = this.#head?.hash ?? ''
+    this.#links.push({ seq: head.rows, id, at, json, prev, hash: head.hash })
+    this.#head = head
   }
 
   async keys(): Promise<readonly VirtualKey[]> {
@@ -180,6 +188,14 @@ export class MemoryStore implements Store {
 
   async audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#audit.slice(-limit).reverse()
+  }
+
+  async auditLinks(after: number, limit: number): Promise<readonly AuditLink[]> {
+    return this.#links.slice(after, after + limit)
+  }
+
+  async auditHead(): Promise<AuditHead | null> {
+    return this.#head
   }
 
   async raise(alert: Alert): Promise<void> {

@@ -5,6 +5,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
+import type { AuditHead, AuditRow } from '#core/audit.ts'
 import type { Hold, LedgerEntry, Mark } from '#core/journal.ts'
 import type { Override } from '#core/override.ts'
 import {
@@ -28,6 +29,7 @@ import {
   textFromLines,
   textFromRecent,
 } from './codec.ts'
+import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
 import type { KnownRules, Rows } from './execute.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
@@ -52,6 +54,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   #overrides: Override[] | null = null
   #known: ReadonlyMap<string, string> | null = null
   #nextNo: bigint | null = null
+  #auditHead: AuditHead | null = null
   #again = false
   // Of the open batch: written accounts (many calls share one) and changed holds.
   #batch: Batch = []
@@ -129,6 +132,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     this.#overrides = null
     this.#known = null
     this.#nextNo = null
+    this.#auditHead = null
   }
 
   account(key: AccountKey): Account | null {
@@ -249,6 +253,21 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     const others = this.#approved().filter((other) => other.id !== id)
     this.#overrides = override.state === 'approved' ? [...others, override] : others
     this.write('putOverride', id, budget, toJson(override))
+  }
+
+  addAudit(audit: AuditRow): void {
+    const before = this.#auditHead ?? this.#keptAuditHead()
+    const { json, head } = linkAfter(before, audit)
+    this.write('addAudit', audit.id, audit.at, json, before.hash, head.hash)
+    this.write('putAuditHead', head.rows, head.hash)
+    this.#auditHead = head
+  }
+
+  #keptAuditHead(): AuditHead {
+    const row = this.#db.prepare('select * from audit_head').get()
+    if (row !== undefined) return headFromRow(row)
+    const earlier = this.#db.prepare('select json from audit order by seq')
+    return headOf(earlier.all().map(({ json }) => String(json)))
   }
 
   /** Asked for only in a batch of its own: what is open is not in it. */

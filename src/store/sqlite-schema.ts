@@ -70,6 +70,11 @@ const migrations: readonly string[] = [
   `create table record (kind text not null, id text not null, json text not null,
      primary key (kind, id)) strict;
    create table mark (id text primary key, value text not null) strict;`,
+  // Older rows stay as they are: the first that is hashed covers them.
+  `alter table audit add column prev text;
+   alter table audit add column hash text;
+   create table audit_head (one integer primary key check (one = 1), rows integer not null,
+     hash text not null) strict;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

@@ -36,8 +36,9 @@ const statements = {
     'values (?, ?, ?, ?, ?, ?)',
   putKey: 'insert or replace into virtual_key (id, hash, json) values (?, ?, ?)',
   putOverride: 'insert or replace into override (id, budget, json) values (?, ?, ?)',
-  addAudit: 'insert into audit (id, at, json) values (?, ?, ?)',
   addMark: 'insert or ignore into mark (id, value) values (?, ?)',
+  addAudit: 'insert into audit (id, at, json, prev, hash) values (?, ?, ?, ?, ?)',
+  putAuditHead: 'insert or replace into audit_head (one, rows, hash) values (1, ?, ?)',
   putRecord: `insert into record (kind, id, json) values (?, ?, ?)
     on conflict (kind, id) do update set json = excluded.json`,
   forgetRules: 'delete from known_rule',

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
-import type { AuditRow } from '#core/audit.ts'
+import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
@@ -32,6 +32,7 @@ import {
   notificationValues,
   recordFromRow,
 } from './codec.ts'
+import { headFromRow, linkFromRow } from './audit-chain.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
@@ -159,7 +160,7 @@ export class SqliteStore implements Store {
       }
       if (change.kind === 'put_override') this.#rows.putOverride(change.override)
       if (change.kind === 'put_record') this.#writeRecord(change.record)
-      this.#rows.write('addAudit', audit.id, audit.at, toJson(audit))
+      this.#rows.addAudit(audit)
     })
   }
 
@@ -200,6 +201,15 @@ export class SqliteStore implements Store {
 
   async audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#json<AuditRow>('select json from audit order by seq desc limit ?', limit)
+  }
+
+  async auditLinks(after: number, limit: number): Promise<readonly AuditLink[]> {
+    const sql = 'select * from audit where seq > ? order by seq limit ?'
+    return this.#all(sql, after, limit).map(linkFromRow)
+  }
+
+  async auditHead(): Promise<AuditHead | null> {
+    return this.#all('select * from audit_head').map(headFromRow)[0] ?? null
   }
 
   raise(alert: Alert): Promise<void> {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { printTable } from '#cli/output.ts'
 import { call, chatBody, startWorld, type World } from '#test/support/bursar.ts'
@@ -103,8 +104,19 @@ test('budgets, a call, an override: the shapes that scripts rely on', async () =
   const { id: override } = asked as { id: string }
   const own = await bursar(['override', 'approve', override, '--by', 'ann'])
   expect([own.code, own.err]).toEqual([1, expect.stringContaining('Somebody else must approve')])
-  expect(await json('override', 'approve', override, '--by', 'bob')).toMatchObject({
+  // Another name is not another person: that takes a token of one's own.
+  const other = await bursar(['override', 'approve', override, '--by', 'bob'])
+  expect([other.code, other.err]).toEqual([1, expect.stringContaining('Somebody else')])
+  const bob = (await json('token', 'create', '--name', 'bob', '--role', 'finops')) as {
+    token: string
+  }
+  const approved = await bursar(['override', 'approve', override, '--json'], {
+    BURSAR_ADMIN_TOKEN: bob.token,
+  })
+  expect(JSON.parse(approved.out)).toMatchObject({
     state: 'approved',
+    requested_by: 'ann',
+    requested_through: 'admin',
     approved_by: 'bob',
     self: false,
   })
@@ -113,6 +125,43 @@ test('budgets, a call, an override: the shapes that scripts rely on', async () =
     self: true,
   })
   expect(((await json('quota', 'list')) as unknown[]).length).toBe(1)
+})
+
+test('admin tokens: made, listed without their secret, revoked; who one is', async () => {
+  const made = (await json('token', 'create', '--name', 'ci', '--role', 'viewer')) as {
+    id: string
+    token: string
+  }
+  expect(made).toMatchObject({ id: expect.stringMatching(/^tok_[0-9a-f]{24}$/), role: 'viewer' })
+  expect(made.token).toMatch(/^bat_[0-9A-Za-z]{43}$/)
+  const as = { BURSAR_ADMIN_TOKEN: made.token }
+  expect((await bursar(['whoami'], as)).out).toMatch(/ci +viewer/)
+  const denied = await bursar(['key', 'create', '--agent', 'resolver'], as)
+  expect([denied.code, denied.err]).toEqual([4, expect.stringContaining('ci has the role viewer')])
+  const { out } = await bursar(['token', 'list', '--json'])
+  expect(out).toContain(made.id)
+  expect(out).not.toContain(made.token)
+  expect((await bursar(['token', 'create', '--name', 'x', '--role', 'lead'])).code).toBe(2)
+  await json('token', 'revoke', made.id, '--reason', 'done')
+  expect((await bursar(['whoami'], as)).code).toBe(4)
+})
+
+test('the audit log is verified, and what was done to it behind our back is named', async () => {
+  const first = (await json('audit', 'verify')) as { ok: boolean; rows: number; head: string }
+  expect(first).toMatchObject({ ok: true, findings: [] })
+  expect(first.rows).toBeGreaterThan(5)
+  await json('key', 'create', '--agent', 'resolver')
+  const kept = await bursar(['audit', 'verify', '--head', first.head])
+  expect([kept.code, kept.out]).toEqual([0, expect.stringContaining(`${first.rows + 1} rows`)])
+  expect((await bursar(['audit', 'verify', '--head', 'f00'])).code).toBe(2)
+  const db = new DatabaseSync(join(world.dataFolder, 'bursar.db'))
+  db.exec('drop trigger audit_is_a_fact')
+  db.exec(`update audit set json = replace(json, '"actor":"admin"', '"actor":"nadim"')
+           where seq = 3`)
+  db.close()
+  const found = await bursar(['audit', 'verify'])
+  expect([found.code, found.out]).toEqual([3, ''])
+  expect(found.err).toMatch(/^row 3, aud_\w+: it was changed after it was written/)
 })
 
 test('tables for people, without control characters', async () => {

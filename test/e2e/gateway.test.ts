@@ -1,7 +1,7 @@
 import { connect } from 'node:http2'
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
-import { auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
+import { apiAt, auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
 
 const config = 'budgets: [{ name: all, budget_yearly_usd: 1000 }]\n'
 const path = '/v1/chat/completions'
@@ -177,15 +177,17 @@ test('another person must approve; a denied request gives nothing', async () => 
   await expect(world.api(`/overrides/${first}/approve`, { by: 'ann' })).rejects.toThrow(
     /Somebody else/,
   )
-  expect(await world.api(`/overrides/${first}/approve`, { by: 'bob' })).toMatchObject({
+  const made = await world.api('/tokens', { name: 'bob', role: 'finops' })
+  const bob = apiAt(world.url, (made as { token: string }).token)
+  expect(await bob(`/overrides/${first}/approve`, {})).toMatchObject({
     state: 'approved',
     approved_by: 'bob',
     self: false,
     in_force: true,
   })
-  await expect(world.api(`/overrides/${first}/deny`, { by: 'bob' })).rejects.toThrow(/already/)
+  await expect(bob(`/overrides/${first}/deny`, {})).rejects.toThrow(/already/)
   const second = await ask()
-  expect(await world.api(`/overrides/${second}/deny`, { by: 'bob' })).toMatchObject({
+  expect(await bob(`/overrides/${second}/deny`, {})).toMatchObject({
     state: 'denied',
     in_force: false,
   })

@@ -15,11 +15,7 @@ export const notYet: Readonly<Record<string, string>> = {
   C9: 'flags of a container that is not shipped',
   C10: 'provider keys are in the environment, not in the database: there is nothing to wrap',
   C11: 'no passwords',
-  D2: 'one admin, one organization: there is no other tenant whose ids could be guessed',
-  D5: 'no cookies: a bearer token is not sent by a browser on its own',
   D6: 'no dashboard; what is a name in the API stays JSON under a policy that runs nothing',
-  D9: 'no sessions',
-  D10: 'no sign-in',
   E1: 'no CSV or XLSX is written',
   E2: 'no webhook is received',
   E3: 'no Slack, PagerDuty, Teams or e-mail is sent',
@@ -31,7 +27,7 @@ export const notYet: Readonly<Record<string, string>> = {
 export const partly: Readonly<Record<string, string>> = {
   A6: 'an unknown model that answers is recorded and charged as asked for; the bill corrects it',
   A24: 'what an Idempotency-Key was used for is forgotten in a crash (docs/roadmap.md)',
-  A26: 'roles, and a second approver by policy',
+  A26: 'a second approver by policy',
   A35: 'a default share of the headroom a key may hold; `max_concurrent` is a quota one can set',
   B3: 'after the stall the provider is read on for its usage, as for any caller that hung up',
   B4: 'a limit an address: behind a load balancer all callers have one',
@@ -41,7 +37,7 @@ export const partly: Readonly<Record<string, string>> = {
   C4: 'a rate limit for wrong keys: 256 random bits are not guessed, and one address may be many',
   C6: 'cutting the streams that are open when a key is revoked',
   D8: 'HSTS and cross-origin policies belong to whoever speaks TLS in front',
-  D11: 'hash chain and anchors; entries and audit rows cannot be changed or removed by SQL',
+  D11: 'anchors are kept by who checks (`audit verify --head`); ledger entries are not chained',
   D12: 'addresses are the operator’s own words in the config; a caller can name none',
   D14: 'a limit of overrides in force',
 }
@@ -73,6 +69,10 @@ export const elsewhere: Readonly<Record<string, readonly [file: string, name: st
   B10: ['test/e2e/evasion.test.ts', 'bodies that two parsers could read differently are 400'],
   C6: ['test/e2e/evasion.test.ts', 'keys: all slots lead to one budget'],
   C7: ['test/e2e/evasion.test.ts', 'paths in disguise, WebSockets and foreign endpoints'],
+  D2: ['test/e2e/roles.test.ts', 'what lies outside is not there: every id of others is 404'],
+  D5: ['test/e2e/sign-in.test.ts', 'a write with the cookie needs our own origin'],
+  D9: ['test/e2e/sign-in.test.ts', 'somebody signs in, is known by checked claims, and signs out'],
+  D10: ['test/e2e/sign-in.test.ts', 'a token with %s is refused'],
   D14: ['test/e2e/gateway.test.ts', 'another person must approve'],
 }
 

@@ -47,6 +47,7 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     environments: [],
     treeDeclared: false,
     tree: [],
+    oidc: null,
     webhooks: [],
     runs: [],
     loops: [],

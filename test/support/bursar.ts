@@ -125,12 +125,12 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-/** The admin API of a server started with `adm_test`: see `World.api`. */
-export function apiAt(url: string): World['api'] {
+/** The admin API of a server, as its first admin or with another token: see `World.api`. */
+export function apiAt(url: string, token = 'adm_test'): World['api'] {
   return async (path, body) => {
     const answer = await fetch(`${url}/api/v1${path}`, {
       method: body === undefined ? 'GET' : 'POST',
-      headers: { authorization: 'Bearer adm_test', 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const text = await answer.text()

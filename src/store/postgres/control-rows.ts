@@ -2,13 +2,19 @@
 import type { Notification } from '#core/alert.ts'
 import type { AuditRow } from '#core/audit.ts'
 import type { ControlRecord } from '#core/record.ts'
-import { toJson } from '#lib/json.ts'
+import { canonicalJson, toJson } from '#lib/json.ts'
 import type { Change } from '#ports/store.ts'
 import { notificationValues } from '#store/codec.ts'
 import type { Write } from './rows.ts'
 
 /** On which replicas hear of a change. */
 export const channel = 'bursar'
+
+/** One replica at a time adds to the chain; the table's trigger hashes what is added. */
+export const lockAudit: Write = {
+  text: 'select 1 from bursar.audit_head for update',
+  values: [],
+}
 
 /** The change, its audit row and word of it to all replicas: all three or none. */
 export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> {
@@ -36,7 +42,7 @@ export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> 
     // its id is refused: the table takes no updates.
     text: `insert into bursar.audit as a (id, at, json) values ($1, $2, $3)
            on conflict (id) do update set json = excluded.json where a.json <> excluded.json`,
-    values: [audit.id, audit.at, toJson(audit)],
+    values: [audit.id, audit.at, canonicalJson(audit)],
   }
 }
 

@@ -120,9 +120,18 @@ async function copyAll(
         `select setval(pg_get_serial_sequence('bursar.${table}', '${number}'), ${last}, false)`,
       )
     }
+    await copyAuditHead(db, client)
   } finally {
     db.close()
   }
+}
+
+/** As it was kept: rows that were missing before are missing after, and that is told. */
+async function copyAuditHead(db: DatabaseSync, client: Client): Promise<void> {
+  const head = db.prepare('select rows, hash from audit_head').get()
+  if (head === undefined) return
+  const sql = 'update bursar.audit_head set rows = $1, hash = $2'
+  await client.query(sql, [head.rows, head.hash])
 }
 
 /** Rows in the order in which they were made; as many as are there are not made again. */

@@ -89,6 +89,42 @@ const migrations: readonly string[] = [
      primary key (kind, id));
    create index record_revision on bursar.record (revision);
    create table bursar.mark (id text primary key, value text not null);`,
+
+  // A trigger, so that a replica of the version before, which knows no chain, adds to it as well.
+  // What is there already is covered by the first row that is hashed. Rows that bring a hash were
+  // copied from another ledger, as they are.
+  `lock table bursar.audit in access exclusive mode;
+   alter table bursar.audit add column prev text, add column hash text;
+   create table bursar.audit_head (
+     one integer primary key check (one = 1), rows bigint not null, hash text not null);
+   create function bursar.audit_hash(head text, body text) returns text language sql immutable as
+     $$ select encode(sha256(convert_to(head || E'\\n' || body, 'UTF8')), 'hex') $$;
+   do $$
+     declare kept record; head text := ''; n bigint := 0;
+     begin
+       for kept in select json from bursar.audit order by seq loop
+         head := bursar.audit_hash(head, kept.json);
+         n := n + 1;
+       end loop;
+       insert into bursar.audit_head values (1, n, head);
+     end $$;
+   create function bursar.chain_audit() returns trigger language plpgsql as $$
+     declare head text;
+     begin
+       select h.hash into strict head from bursar.audit_head h for update;
+       -- The same row again is no row more: the insert finds it, and does nothing.
+       if exists (select 1 from bursar.audit a where a.id = new.id) then return new; end if;
+       if new.hash is null then
+         -- Numbered once it is next, not when it was sent.
+         new.seq := nextval(pg_get_serial_sequence('bursar.audit', 'seq'));
+         new.prev := head;
+         new.hash := bursar.audit_hash(head, new.json);
+       end if;
+       update bursar.audit_head set rows = rows + 1, hash = new.hash;
+       return new;
+     end $$;
+   create trigger audit_is_chained before insert on bursar.audit
+     for each row execute function bursar.chain_audit();`,
 ]
 
 /** Two replicas that start at once migrate once: the second waits. */

@@ -2,7 +2,7 @@
 import type { Pool } from 'pg'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
-import type { AuditRow } from '#core/audit.ts'
+import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
@@ -13,6 +13,7 @@ import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson } from '#lib/json.ts'
 import type { Adopted, Change, News, Outcome, Store } from '#ports/store.ts'
+import { headFromRow, linkFromRow } from '#store/audit-chain.ts'
 import {
   accountFromRow,
   type AccountRow,
@@ -26,7 +27,7 @@ import {
 import { execute, startSince } from '#store/execute.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
-import { changeWrites, putNotification, recordWrites, takeDue } from './control-rows.ts'
+import { changeWrites, lockAudit, putNotification, recordWrites, takeDue } from './control-rows.ts'
 import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
@@ -157,6 +158,8 @@ export class PostgresStore implements Store {
   change(change: Change, audit: AuditRow): Promise<void> {
     return this.#ledger.add(nothing, (rows) => {
       if (change.kind === 'put_override') rows.putOverride(change.override)
+      // First of all: whoever has the end of the chain waits for no row that another has.
+      if (rows.writes[0] !== lockAudit) rows.writes.unshift(lockAudit)
       rows.writes.push(...changeWrites(change, audit))
     })
   }
@@ -204,6 +207,15 @@ export class PostgresStore implements Store {
 
   audit(limit: number): Promise<readonly AuditRow[]> {
     return this.#json<AuditRow>('select json from bursar.audit order by seq desc limit $1', limit)
+  }
+
+  async auditLinks(after: number, limit: number): Promise<readonly AuditLink[]> {
+    const sql = 'select * from bursar.audit where seq > $1 order by seq limit $2'
+    return (await this.#all(sql, after, limit)).map(linkFromRow)
+  }
+
+  async auditHead(): Promise<AuditHead | null> {
+    return (await this.#all('select * from bursar.audit_head')).map(headFromRow)[0] ?? null
   }
 
   raise(alert: Alert): Promise<void> {
