@@ -1,6 +1,7 @@
 /** The commands. What needs the rest of the house is handed in by `main`. */
 import { userInfo } from 'node:os'
 import { Command, CommanderError, Option } from 'commander'
+import { addAlertCommands } from './alerts.ts'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
@@ -83,6 +84,7 @@ function commands(house: House): Command {
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
+  addAlertCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   return program
 }
@@ -367,16 +369,6 @@ function addCallCommands(program: Command, house: House): void {
         'reason',
       ])
     })
-  const alert = program.command('alert').description('alerts')
-  listing(alert.command('list').description('alerts, newest first'), house, '/alerts', [
-    'at',
-    'budget',
-    'value',
-    'threshold',
-    'posted',
-    'limit',
-    'actions',
-  ])
   const audit = program.command('audit').description('who changed what')
   listing(audit.command('list').description('newest first'), house, '/audit', [
     'at',

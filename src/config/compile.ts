@@ -6,6 +6,7 @@ import type { Policy, Snapshot, TreeNode, WebhookTarget } from '#core/snapshot.t
 import { isTimeZone } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
+import { compileNotify } from './compile-notify.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
@@ -52,6 +53,7 @@ export function compile(
     { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
     problems,
   )
+  const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
@@ -66,7 +68,7 @@ export function compile(
     runs: runs.caps,
     loops: runs.loops,
     policy: policyOf(file),
-    webhooks: webhooksOf(file),
+    ...channels,
     priceBook,
     notices,
   }
@@ -158,11 +160,6 @@ function notYet(file: ConfigFile): readonly string[] {
   say('routes', Object.keys(file.routes ?? {}).length > 0)
   say('caching.inject', file.caching?.inject === 'true')
   say('outcomes', Object.keys(file.outcomes ?? {}).length > 0)
-  for (const channel of ['slack', 'pagerduty', 'teams', 'email'] as const) {
-    const said = file.notify?.[channel]
-    const set = said !== undefined && Object.values(said).some((value) => value !== '')
-    if (set) notices.push(`notify.${channel}: its alerts are recorded and logged, not yet sent`)
-  }
   say('policy.platform_fee_percent', Number(file.policy?.platform_fee_percent ?? 0) > 0)
   say('policy.ledger_unavailable.allow_usd', typeof file.policy?.ledger_unavailable === 'object')
   return notices

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
+import { channelRoutes } from './channels.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
@@ -22,6 +23,7 @@ export const routes: readonly Route[] = [
   ...freezeRoutes,
   ...callRoutes,
   ...alertRoutes,
+  ...channelRoutes,
   ...reportRoutes,
   ...aboutRoutes,
 ]

@@ -25,6 +25,12 @@ export interface ControlDeps {
     all(kind: RecordKind): ReadonlyMap<string, unknown>
     put(record: ControlRecord): void
   }
+  readonly channels: {
+    /** Those that are configured: `slack`, `webhook:ops`. */
+    names(): readonly string[]
+    /** Sends a test alert now. Null: there is no such channel. */
+    test(channel: string, by: string): Promise<{ delivered: boolean; answer: string } | null>
+  }
   /** Who holds this bearer token, or null. */
   readonly actorOf: (token: string) => Actor | null
   readonly health: () => Health

@@ -3,8 +3,10 @@
  * to end. Nothing here has a secret in it but `ProviderCredential`, which never serialises.
  */
 import type { BudgetRule } from './budget.ts'
+import type { NotifyTargets } from './channels.ts'
 import type { Nanos } from './money.ts'
 import type { PriceBook } from './price-book.ts'
+import type { Secret } from './secret.ts'
 import type { LoopRule } from './run.ts'
 
 export type ProviderKind = 'openai' | 'anthropic' | 'google' | 'openai_compatible' | 'simulator'
@@ -26,10 +28,7 @@ export interface ProviderTarget {
   readonly retries: number
 }
 
-/** A wrapped secret: prints and serialises as `[redacted]`. `reveal` is for the outgoing header. */
-export interface Secret {
-  reveal(): string
-}
+export type { Secret }
 
 export interface TreeNode {
   readonly kind: 'business_unit' | 'team' | 'agent'
@@ -74,6 +73,7 @@ export interface Snapshot {
   readonly loops: readonly LoopRule[]
   readonly policy: Policy
   readonly webhooks: readonly WebhookTarget[]
+  readonly notify: NotifyTargets
   readonly priceBook: PriceBook
   /** Parts of the file that this version reads but does not act on yet, in words. */
   readonly notices: readonly string[]

@@ -25,6 +25,7 @@ import {
   type Rows,
   startSince,
 } from './execute.ts'
+import { Leases } from './leases.ts'
 
 export class MemoryStore implements Store {
   readonly kind = 'memory'
@@ -41,6 +42,7 @@ export class MemoryStore implements Store {
   readonly #marks = new Map<string, string>()
   readonly #records = new Map<string, ControlRecord>()
   readonly #audit: AuditRow[] = []
+  readonly #leases = new Leases()
   #known: ReadonlyMap<string, string> = new Map()
 
   readonly #rows: Rows & KnownRules = {
@@ -201,13 +203,19 @@ export class MemoryStore implements Store {
     }
   }
 
+  async dueChannels(now: Instant): Promise<readonly string[]> {
+    const due = [...this.#notifications.values()].filter((one) => isDue(one, now))
+    return [...new Set(due.map(({ channel }) => channel))].sort()
+  }
+
   async takeDue(
     now: Instant,
     limit: number,
     until: Instant,
+    channel: string,
   ): Promise<readonly (Notification & { of: Alert })[]> {
     const due = [...this.#notifications.values()]
-      .filter(({ state, nextAt }) => state === 'waiting' && nextAt <= now)
+      .filter((one) => one.channel === channel && isDue(one, now))
       .sort((a, b) => a.nextAt - b.nextAt)
       .slice(0, limit)
       .map((one) => ({ ...one, nextAt: until }))
@@ -226,6 +234,10 @@ export class MemoryStore implements Store {
     return [...this.#notifications.values()].slice(-limit).reverse()
   }
 
+  async lease(name: string, holder: string, now: Instant, until: Instant): Promise<boolean> {
+    return this.#leases.take(name, holder, now, until)
+  }
+
   /** Nobody else can reach it. */
   async watch(): Promise<void> {}
 
@@ -240,5 +252,8 @@ export class MemoryStore implements Store {
 
 /** A run has no period. */
 const isOfRun = ({ period, unit }: Account): boolean => period.start === 0 && unit !== 'concurrent'
+
+const isDue = ({ state, nextAt }: Notification, now: Instant): boolean =>
+  state === 'waiting' && nextAt <= now
 
 const deliveryOf = ({ alert, channel }: Notification): string => `${alert}|${channel}`
