@@ -19,14 +19,14 @@ import { Replays } from '#gateway/replays.ts'
 import { Runs } from '#gateway/runs.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { takeUp } from '#jobs/adoption.ts'
-import { deliverAlerts } from '#jobs/alerts.ts'
+import { outbox } from '#jobs/alerts.ts'
 import { tellEndings } from '#jobs/endings.ts'
+import { testChannel } from '#jobs/channel-test.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead, outlooks } from '#jobs/outlook.ts'
-import { webhookNotifier } from '#notify/webhook.ts'
+import { notifiersOf } from '#notify/notifiers.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
-import type { Notifier } from '#ports/notifier.ts'
 import type { Observe } from '#ports/observer.ts'
 import { type News, type Store, StoreUnavailable } from '#ports/store.ts'
 import { openStore } from '#store/open.ts'
@@ -289,6 +289,10 @@ function controlDeps(parts: {
     },
     records,
     door: adminDoor({ adminToken, pepper, chance: systemChance, clock: systemClock }),
+    channels: {
+      names: () => notifiersOf(config.snapshot, systemClock).names,
+      test: (channel, by) => testChannel(alertTools(config, store, observe), channel, by),
+    },
     health: () =>
       traffic.stopping ? { ready: false, reason: 'stopping' } : { ready: true, reason: null },
   }
@@ -324,17 +328,22 @@ const alertsEveryMs = 250
 const expiryEveryMs = 5000
 const outlookEveryMs = 5 * 60_000
 
+/** What alerts are routed and sent with, by the config as it is at the time. */
+function alertTools(config: Config, store: Store, observe: Observe) {
+  return {
+    clock: systemClock,
+    chance: systemChance,
+    observe,
+    store,
+    snapshot: () => config.snapshot,
+    notifiers: () => notifiersOf(config.snapshot, systemClock),
+  }
+}
+
 /** Jobs that repeat: each round ends before the next begins, and one that fails is told. */
 function startJobs(config: Config, store: Store, observe: Observe): Jobs {
   const stopping = new AbortController()
   const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot)
-  const notifiers = (): ReadonlyMap<string, Notifier> =>
-    new Map(
-      config.snapshot.webhooks.map((target) => [
-        `webhook:${target.name}`,
-        webhookNotifier(target, systemClock),
-      ]),
-    )
   const repeat = async (everyMs: number, work: () => Promise<unknown>): Promise<void> => {
     while (!stopping.signal.aborted) {
       await systemClock.sleep(everyMs, stopping.signal)
@@ -345,11 +354,11 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
       })
     }
   }
-  const alertDeps = { clock: systemClock, chance: systemChance, observe, store, notifiers }
+  const alerts = outbox(alertTools(config, store, observe))
   const expiry = { clock: systemClock, observe, store, rules }
   const outlook = { clock: systemClock, store, snapshot: () => config.snapshot }
   const running = Promise.all([
-    repeat(alertsEveryMs, () => deliverAlerts(alertDeps)),
+    repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
   ])
@@ -357,6 +366,7 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
     stop: async () => {
       stopping.abort()
       await running
+      await alerts.stop()
     },
   }
 }

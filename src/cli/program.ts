@@ -1,5 +1,6 @@
 /** The commands. What needs the rest of the house is handed in by `main`. */
 import { Command, CommanderError, Option } from 'commander'
+import { addAlertCommands } from './alerts.ts'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
@@ -83,6 +84,7 @@ function commands(house: House): Command {
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
+  addAlertCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   addPeopleCommands(program, output, house.server)
   return program
@@ -363,14 +365,4 @@ function addCallCommands(program: Command, house: House): void {
         'reason',
       ])
     })
-  const alert = program.command('alert').description('alerts')
-  listing(alert.command('list').description('alerts, newest first'), house, '/alerts', [
-    'at',
-    'budget',
-    'value',
-    'threshold',
-    'posted',
-    'limit',
-    'actions',
-  ])
 }

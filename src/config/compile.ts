@@ -7,6 +7,7 @@ import { isTimeZone } from '#core/time.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
 import { compileAuth } from './compile-auth.ts'
+import { compileNotify } from './compile-notify.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
@@ -23,15 +24,7 @@ export function compile(
   const notices = [...merged.notices]
   const { file } = merged
   const timeZone = file.timezone ?? 'UTC'
-  if (!isTimeZone(timeZone)) {
-    problems.push(
-      merged.problem(
-        ['timezone'],
-        `"${timeZone}" is not an IANA time zone`,
-        'such as Europe/Berlin',
-      ),
-    )
-  }
+  checkTimeZone(timeZone, merged, problems)
   const organization = file.organization ?? 'default'
   const tree = treeOf(file, merged, problems)
   const providers = compileProviders(merged, problems, notices)
@@ -54,6 +47,7 @@ export function compile(
     problems,
   )
   const oidc = compileAuth(merged, tree, problems)
+  const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
@@ -69,11 +63,17 @@ export function compile(
     loops: runs.loops,
     policy: policyOf(file),
     oidc,
-    webhooks: webhooksOf(file),
+    ...channels,
     priceBook,
     notices,
   }
   return succeeded({ snapshot: freeze(snapshot), simulate: !providers.hasCredential })
+}
+
+function checkTimeZone(timeZone: string, merged: Merged, problems: ConfigProblem[]): void {
+  if (isTimeZone(timeZone)) return
+  const message = `"${timeZone}" is not an IANA time zone`
+  problems.push(merged.problem(['timezone'], message, 'such as Europe/Berlin'))
 }
 
 function treeOf(file: ConfigFile, merged: Merged, problems: ConfigProblem[]): readonly TreeNode[] {
@@ -161,11 +161,6 @@ function notYet(file: ConfigFile): readonly string[] {
   say('routes', Object.keys(file.routes ?? {}).length > 0)
   say('caching.inject', file.caching?.inject === 'true')
   say('outcomes', Object.keys(file.outcomes ?? {}).length > 0)
-  for (const channel of ['slack', 'pagerduty', 'teams', 'email'] as const) {
-    const said = file.notify?.[channel]
-    const set = said !== undefined && Object.values(said).some((value) => value !== '')
-    if (set) notices.push(`notify.${channel}: its alerts are recorded and logged, not yet sent`)
-  }
   say('policy.platform_fee_percent', Number(file.policy?.platform_fee_percent ?? 0) > 0)
   say('policy.ledger_unavailable.allow_usd', typeof file.policy?.ledger_unavailable === 'object')
   return notices

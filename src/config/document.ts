@@ -107,9 +107,10 @@ const notify = z.strictObject({
       bot_token: credential.optional(),
       channel: text.optional(),
       signing_secret: credential.optional(),
+      api_url: text.optional(),
     })
     .optional(),
-  pagerduty: z.strictObject({ routing_key: credential }).optional(),
+  pagerduty: z.strictObject({ routing_key: credential, events_url: text.optional() }).optional(),
   teams: z.strictObject({ workflow_url: credential }).optional(),
   email: z
     .strictObject({

@@ -6,6 +6,7 @@ import { alertRoutes } from './alerts.ts'
 import { forecastRoutes } from './forecast.ts'
 import { auditRoutes } from './audit.ts'
 import { mountAuth } from './auth.ts'
+import { channelRoutes } from './channels.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ...freezeRoutes,
   ...callRoutes,
   ...alertRoutes,
+  ...channelRoutes,
   ...reportRoutes,
   ...forecastRoutes,
   ...aboutRoutes,

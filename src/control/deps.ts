@@ -31,6 +31,12 @@ export interface ControlDeps {
     put(record: ControlRecord): void
   }
   readonly door: Door
+  readonly channels: {
+    /** Those that are configured: `slack`, `webhook:ops`. */
+    names(): readonly string[]
+    /** Sends a test alert now. Null: there is no such channel. */
+    test(channel: string, by: string): Promise<{ delivered: boolean; answer: string } | null>
+  }
   readonly health: () => Health
   /** The ledger counted again, beside what is being served. */
   readonly inspect: () => Promise<Inspection>

@@ -59,6 +59,7 @@ export type Observation =
       readonly reason: string
       readonly dead: boolean
     }
+  | { readonly kind: 'digest_sent'; readonly channel: string; readonly alerts: readonly string[] }
   | { readonly kind: 'ledger_failed'; readonly reason: string }
   | { readonly kind: 'ledger_recovered' }
   | {

@@ -1,5 +1,18 @@
 /** What the control plane keeps besides keys and overrides, in one shape for all of it. */
-export const recordKinds = ['freeze', 'review', 'token', 'session', 'thread', 'sighting'] as const
+export const recordKinds = [
+  'freeze',
+  'review',
+  'token',
+  'session',
+  'thread',
+  'sighting',
+  /** How a channel fares: `delivery.ts`. */
+  'channel',
+  /** An account on its way up its ladder: `climbing.ts`. */
+  'climb',
+  /** Who does a job that only one process may do: `AlertStore.lease`. */
+  'lease',
+] as const
 export type RecordKind = (typeof recordKinds)[number]
 
 export interface ControlRecord {

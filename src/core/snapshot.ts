@@ -4,6 +4,7 @@
  */
 import type { Secret } from '#lib/secret.ts'
 import type { BudgetRule } from './budget.ts'
+import type { NotifyTargets } from './channels.ts'
 import type { Nanos } from './money.ts'
 import type { PriceBook } from './price-book.ts'
 import type { LoopRule } from './run.ts'
@@ -68,6 +69,7 @@ export interface Snapshot {
   /** Where people sign in; null: by tokens only. */
   readonly oidc: Oidc | null
   readonly webhooks: readonly WebhookTarget[]
+  readonly notify: NotifyTargets
   readonly priceBook: PriceBook
   /** Parts of the file that this version reads but does not act on yet, in words. */
   readonly notices: readonly string[]

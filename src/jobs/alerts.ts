@@ -1,108 +1,98 @@
 /**
  * The outbox: an alert exists since the transaction that crossed its line; here it gets one
- * notification a channel, and each is tried until it is delivered or given up in the open.
+ * notification a channel, and each is tried until it is delivered or given up in the open. One
+ * process at a time serves a channel, whichever has its lease; channels do not wait for each other.
  */
-import type { Alert, Notification } from '#core/alert.ts'
-import type { Action } from '#core/budget.ts'
 import { after, type Instant } from '#core/time.ts'
-import type { Chance } from '#ports/chance.ts'
-import type { Clock } from '#ports/clock.ts'
-import type { Notifier } from '#ports/notifier.ts'
-import type { Observe } from '#ports/observer.ts'
-import type { AlertStore } from '#ports/store.ts'
+import { StoreUnavailable } from '#ports/store.ts'
+import type { AlertDeps } from './alert-deps.ts'
+import { settleClimbs } from './climbs.ts'
+import { type LaneDeps, serveChannel } from './lane.ts'
+import { routeAlerts } from './routing.ts'
+import { forgetThreads } from './threads.ts'
 
-export interface AlertDeps {
-  readonly clock: Clock
-  readonly chance: Chance
-  readonly observe: Observe
-  readonly store: AlertStore
-  /** By channel: `webhook:ops`. Channels without a sender are kept as rows and told in the log. */
-  readonly notifiers: () => ReadonlyMap<string, Notifier>
+export interface Outbox {
+  /** Routes new alerts and starts to send what is due; does not wait until it is sent. */
+  round(): Promise<void>
+  /** Resolves when nothing is being sent. */
+  idle(): Promise<void>
+  /** Sends nothing new; resolves when what is under way has ended. */
+  stop(): Promise<void>
 }
 
-const batch = 100
-const attemptsMax = 40
-/** The longest that sending a batch may take: then another process may try. */
-const sendMs = 5 * 60_000
-const waitMsMin = 5000
-const waitMsMax = 30 * 60_000
+const routingMs = 30_000
+const settleEveryMs = 5000
+const forgetEveryMs = 3_600_000
 
-/** One round: routes new alerts, then sends what is due. Returns how many were delivered. */
-export async function deliverAlerts(deps: AlertDeps): Promise<number> {
-  for (const alert of await deps.store.unrouted(batch)) {
-    deps.observe({ kind: 'alert', alert })
-    await deps.store.route(alert.id, notificationsOf(alert, deps))
-  }
-  const now = deps.clock.now()
-  let delivered = 0
-  for (const due of await deps.store.takeDue(now, batch, after(now, sendMs))) {
-    const { of: alert, ...notification } = due
-    const sent = await trySend(deps, alert, notification, now)
-    if (sent.state === 'delivered') delivered += 1
-    await deps.store.saveNotification(sent)
-  }
-  return delivered
-}
-
-/** Every channel the alert is bound for, and every webhook: those want all of them. */
-export function channelsOf(alert: Alert, webhooks: Iterable<string>): readonly string[] {
-  const named = alert.actions.flatMap((action) => {
-    const channel = channelOf(action)
-    return channel === null ? [] : [channel]
-  })
-  return [...new Set([...named, ...webhooks])]
-}
-
-function channelOf(action: Action): string | null {
-  if (action.kind !== 'notify') return null
-  return action.name === null ? action.channel : `${action.channel}:${action.name}`
-}
-
-function notificationsOf(alert: Alert, { clock, notifiers }: AlertDeps): readonly Notification[] {
-  const senders = notifiers()
-  const now = clock.now()
-  return channelsOf(alert, senders.keys()).map((channel) => {
-    const known = senders.has(channel)
-    return {
-      alert: alert.id,
-      channel,
-      state: known ? 'waiting' : 'dead',
-      attempts: 0,
-      nextAt: now,
-      lastError: known ? null : `no sender for channel "${channel}" is configured`,
+export function outbox(deps: AlertDeps): Outbox {
+  const { clock, store } = deps
+  const self = deps.chance.token(16)
+  const lanes = lanesOf({ ...deps, self })
+  let settleAt = 0
+  let forgetAt = clock.now() + forgetEveryMs
+  const alone = async (work: () => Promise<void>): Promise<void> => {
+    const now = clock.now()
+    if (!(await store.lease('routing', self, now, after(now, routingMs)))) return
+    try {
+      await work()
+    } finally {
+      const over = clock.now()
+      await store.lease('routing', self, over, over)
     }
-  })
+  }
+  const round = async (): Promise<void> => {
+    const now = clock.now()
+    if ((await store.unrouted(1)).length > 0) await alone(() => routeAlerts(deps))
+    if (now >= settleAt) {
+      settleAt = now + settleEveryMs
+      await alone(() => settleClimbs(deps))
+    }
+    if (now >= forgetAt) {
+      forgetAt = now + forgetEveryMs
+      await alone(() => forgetThreads(store, now))
+    }
+    for (const channel of await store.dueChannels(clock.now())) lanes.start(channel)
+  }
+  return { round, idle: lanes.idle, stop: lanes.stop }
 }
 
-async function trySend(
-  deps: AlertDeps,
-  alert: Alert,
-  notification: Notification,
-  now: Instant,
-): Promise<Notification> {
-  const attempts = notification.attempts + 1
-  const sender = deps.notifiers().get(notification.channel)
-  const failure =
-    sender === undefined
-      ? { reason: 'the channel is no longer configured', retryAfterMs: null }
-      : await sender.send(alert)
-  if (failure === null) return { ...notification, attempts, state: 'delivered', lastError: null }
-  const dead = attempts >= attemptsMax
-  const { reason } = failure
-  deps.observe({
-    kind: 'notification_failed',
-    alert: alert.id,
-    channel: notification.channel,
-    reason,
-    dead,
-  })
-  const backoff = Math.min(waitMsMax, waitMsMin * 2 ** Math.min(attempts - 1, 10))
-  const waitMs = Math.max(failure.retryAfterMs ?? 0, backoff * (0.75 + deps.chance.fraction() / 2))
+interface Lanes extends Pick<Outbox, 'idle' | 'stop'> {
+  /** Unless it is under way, or waits for its time. */
+  start(channel: string): void
+}
+
+function lanesOf(deps: Omit<LaneDeps, 'stopping'>): Lanes {
+  const { clock, observe } = deps
+  const stopping = new AbortController()
+  const running = new Map<string, Promise<void>>()
+  /** Channels that take nothing before then: nobody asks for their leases meanwhile. */
+  const notBefore = new Map<string, Instant>()
+  const serve = async (channel: string): Promise<void> => {
+    try {
+      const next = await serveChannel({ ...deps, stopping: stopping.signal }, channel)
+      if (next === null) notBefore.delete(channel)
+      else notBefore.set(channel, next)
+    } catch (error) {
+      // What was taken is due again when its time is over.
+      if (error instanceof StoreUnavailable) return
+      observe({ kind: 'unexpected', where: 'sending alerts', reason: String(error) })
+    } finally {
+      running.delete(channel)
+    }
+  }
+  const idle = async (): Promise<void> => {
+    while (running.size > 0) await Promise.all(running.values())
+  }
   return {
-    ...notification,
-    attempts,
-    lastError: reason,
-    state: dead ? 'dead' : 'waiting',
-    nextAt: after(now, Math.ceil(waitMs)),
+    start: (channel) => {
+      const isWaiting = clock.now() < (notBefore.get(channel) ?? 0)
+      if (running.has(channel) || isWaiting || stopping.signal.aborted) return
+      running.set(channel, serve(channel))
+    },
+    idle,
+    stop: () => {
+      stopping.abort()
+      return idle()
+    },
   }
 }

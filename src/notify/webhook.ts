@@ -1,54 +1,48 @@
 /** A generic signed webhook: Standard Webhooks, so that any library can verify it. */
 import { createHmac } from 'node:crypto'
-import { request } from 'undici'
 import type { Alert } from '#core/alert.ts'
 import { formatPercent, formatUsd, type Nanos } from '#core/money.ts'
-import { toIso } from '#core/time.ts'
+import type { Message } from '#core/message.ts'
 import type { WebhookTarget } from '#core/snapshot.ts'
+import { toIso } from '#core/time.ts'
+import { secret as wrapped } from '#lib/secret.ts'
 import type { Clock } from '#ports/clock.ts'
-import type { Notifier, SendFailure } from '#ports/notifier.ts'
-
-const timeoutMs = 10_000
+import type { Notifier, Sending } from '#ports/notifier.ts'
+import { failureOf, isAnswer, post } from './http.ts'
 
 export function webhookNotifier(target: WebhookTarget, clock: Clock): Notifier {
-  return { send: (alert) => post(target, alert, Math.floor(clock.now() / 1000)) }
+  return {
+    // Programs want each alert as it is.
+    manner: { gathers: false, closes: false },
+    send: (message) => sendTo(target, message, clock),
+  }
 }
 
-async function post(
+async function sendTo(
   { url, secret }: WebhookTarget,
-  alert: Alert,
-  seconds: number,
-): Promise<SendFailure | null> {
-  const body = JSON.stringify(payloadOf(alert))
+  message: Message,
+  clock: Clock,
+): Promise<Sending> {
+  const [alert] = message.alerts
+  const isDigest = message.subject === null || alert === undefined
+  const body = JSON.stringify(isDigest ? digestPayload(message) : payloadOf(alert))
+  const seconds = Math.floor(clock.now() / 1000)
   const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    'user-agent': 'bursar',
-    'webhook-id': alert.id,
+    'webhook-id': message.id,
     'webhook-timestamp': String(seconds),
   }
   if (secret !== null) {
-    headers['webhook-signature'] = sign(secret.reveal(), alert.id, seconds, body)
+    headers['webhook-signature'] = sign(secret.reveal(), message.id, seconds, body)
   }
-  try {
-    const answer = await request(url, {
-      method: 'POST',
-      headers,
-      body,
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-    })
-    await answer.body.dump()
-    if (answer.statusCode >= 200 && answer.statusCode < 300) return null
-    const wait = Number(answer.headers['retry-after'])
-    return {
-      reason: `the receiver answered ${answer.statusCode}`,
-      retryAfterMs: Number.isFinite(wait) && wait > 0 ? wait * 1000 : null,
-    }
-  } catch (error) {
-    // The URL may hold a token: the error's own text, which may repeat it, is not kept.
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreachable'
-    return { reason: `could not be reached (${code})`, retryAfterMs: null }
+  const secrets = [wrapped(url), ...(secret === null ? [] : [secret])]
+  const answer = await post({ url, headers, body, secrets }, clock)
+  if (!isAnswer(answer)) return { kind: 'failed', ...answer }
+  if (answer.status >= 200 && answer.status < 300) {
+    return { kind: 'delivered', answer: answer.shown, thread: null }
   }
+  // A program may be taught better: only "gone" is for good, and even that is tried again slowly.
+  const lasting = answer.status === 410 ? 'channel' : null
+  return { kind: 'failed', ...failureOf(answer), lasting }
 }
 
 /** `v1,` + base64 of HMAC-SHA-256 over `id.timestamp.body`; the secret is base64 after `whsec_`. */
@@ -77,6 +71,22 @@ export function payloadOf(alert: Alert): Record<string, unknown> {
       resets_at: toIso(alert.periodEnd),
       hold: alert.hold,
       overage_usd: alert.kind === 'overage' ? formatUsd(alert.overage as Nanos) : null,
+      details: alert.details ?? {},
+    },
+  }
+}
+
+/** Many at once: the worst in words, all of them by id, to be read at `/api/v1/alerts`. */
+function digestPayload({ alerts, title, sentence, lines, at }: Message): Record<string, unknown> {
+  return {
+    type: 'budget.digest',
+    timestamp: toIso(at),
+    data: {
+      count: alerts.length,
+      title,
+      sentence,
+      worst: lines,
+      alerts: alerts.map(({ id }) => id),
     },
   }
 }

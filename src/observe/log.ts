@@ -38,8 +38,9 @@ function write(log: Logger, o: Observation): void {
           posted: show(posted),
           limit: show(amount),
           actions: o.alert.actions.map((action) => action.kind),
+          details: o.alert.details,
         },
-        `budget ${budget} crossed ${threshold}`,
+        kind === 'threshold' ? `budget ${budget} crossed ${threshold}` : `${kind} ${threshold}`,
       )
     }
     case 'call_ended':
@@ -67,6 +68,7 @@ function write(log: Logger, o: Observation): void {
     case 'account_touched':
     case 'committed':
       return
+    case 'digest_sent':
     case 'started':
     case 'stopping':
     case 'ledger_recovered':

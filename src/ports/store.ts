@@ -100,17 +100,26 @@ export interface AlertStore {
   /** Alerts that have no notification rows yet, oldest first. */
   unrouted(limit: number): Promise<readonly Alert[]>
   route(alert: AlertId, notifications: readonly Notification[]): Promise<void>
+  /** Channels with notifications that are due at `now`. */
+  dueChannels(now: Instant): Promise<readonly string[]>
   /**
-   * Takes notifications that are due at `now`, oldest first, with their alerts. Nobody else gets
-   * them before `until`: by then they are saved as delivered, or their sender is gone.
+   * Takes notifications of one channel that are due at `now`, oldest first, with their alerts.
+   * Nobody else gets them before `until`: by then they are saved as delivered, or their sender is
+   * gone.
    */
   takeDue(
     now: Instant,
     limit: number,
     until: Instant,
+    channel: string,
   ): Promise<readonly (Notification & { of: Alert })[]>
   saveNotification(notification: Notification): Promise<void>
   notifications(limit: number): Promise<readonly Notification[]>
+  /**
+   * True: `holder` has the lease until `until`, because nobody else has it at `now`. An `until` of
+   * `now` gives it back.
+   */
+  lease(name: string, holder: string, now: Instant, until: Instant): Promise<boolean>
 }
 
 /** What another process changed. */

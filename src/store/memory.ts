@@ -26,6 +26,7 @@ import {
   type Rows,
   startSince,
 } from './execute.ts'
+import { Leases } from './leases.ts'
 
 export class MemoryStore implements Store {
   readonly kind = 'memory'
@@ -44,6 +45,7 @@ export class MemoryStore implements Store {
   readonly #audit: AuditRow[] = []
   readonly #links: AuditLink[] = []
   #head: AuditHead | null = null
+  readonly #leases = new Leases()
   #known: ReadonlyMap<string, string> = new Map()
 
   readonly #rows: Rows & KnownRules = {
@@ -217,13 +219,19 @@ export class MemoryStore implements Store {
     }
   }
 
+  async dueChannels(now: Instant): Promise<readonly string[]> {
+    const due = [...this.#notifications.values()].filter((one) => isDue(one, now))
+    return [...new Set(due.map(({ channel }) => channel))].sort()
+  }
+
   async takeDue(
     now: Instant,
     limit: number,
     until: Instant,
+    channel: string,
   ): Promise<readonly (Notification & { of: Alert })[]> {
     const due = [...this.#notifications.values()]
-      .filter(({ state, nextAt }) => state === 'waiting' && nextAt <= now)
+      .filter((one) => one.channel === channel && isDue(one, now))
       .sort((a, b) => a.nextAt - b.nextAt)
       .slice(0, limit)
       .map((one) => ({ ...one, nextAt: until }))
@@ -242,6 +250,10 @@ export class MemoryStore implements Store {
     return [...this.#notifications.values()].slice(-limit).reverse()
   }
 
+  async lease(name: string, holder: string, now: Instant, until: Instant): Promise<boolean> {
+    return this.#leases.take(name, holder, now, until)
+  }
+
   /** Nobody else can reach it. */
   async watch(): Promise<void> {}
 
@@ -256,5 +268,8 @@ export class MemoryStore implements Store {
 
 /** A run has no period. */
 const isOfRun = ({ period, unit }: Account): boolean => period.start === 0 && unit !== 'concurrent'
+
+const isDue = ({ state, nextAt }: Notification, now: Instant): boolean =>
+  state === 'waiting' && nextAt <= now
 
 const deliveryOf = ({ alert, channel }: Notification): string => `${alert}|${channel}`

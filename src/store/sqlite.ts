@@ -35,6 +35,7 @@ import {
 import { headFromRow, linkFromRow } from './audit-chain.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
+import { Leases } from './leases.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
 import { SqliteRows } from './sqlite-rows.ts'
@@ -57,6 +58,7 @@ export class SqliteStore implements Store {
   readonly #db: DatabaseSync
   readonly #rows: SqliteRows
   readonly #writer: BatchWriter
+  readonly #leases = new Leases()
 
   constructor({ path, onCommit }: SqliteOptions) {
     const inMemory = path === ':memory:'
@@ -232,15 +234,24 @@ export class SqliteStore implements Store {
     })
   }
 
+  async dueChannels(now: Instant): Promise<readonly string[]> {
+    const sql = `select distinct channel from notification
+                 where state = 'waiting' and next_at <= ? order by channel`
+    return this.#all(sql, now).map(({ channel }) => String(channel))
+  }
+
   async takeDue(
     now: Instant,
     limit: number,
     until: Instant,
+    channel: string,
   ): Promise<readonly (Notification & { of: Alert })[]> {
     const due = this.#all(
       `select n.*, a.json from notification n join alert a on a.id = n.alert
-       where n.state = 'waiting' and n.next_at <= ? order by n.next_at limit ?`,
+       where n.state = 'waiting' and n.next_at <= ? and n.channel = ?
+       order by n.next_at, a.seq limit ?`,
       now,
+      channel,
       limit,
     ).map((row) => ({
       ...notificationFromRow(row),
@@ -261,6 +272,10 @@ export class SqliteStore implements Store {
     return this.#all('select * from notification order by rowid desc limit ?', limit).map(
       notificationFromRow,
     )
+  }
+
+  async lease(name: string, holder: string, now: Instant, until: Instant): Promise<boolean> {
+    return this.#leases.take(name, holder, now, until)
   }
 
   /** The lock keeps every other process out. */

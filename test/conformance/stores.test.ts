@@ -210,16 +210,42 @@ test.each(kinds)('%s: the outbox', async (_kind, make) => {
   await store.route(alert.id, [waiting])
   expect(await store.unrouted(10)).toEqual([])
   const until = instant(at + 1000)
-  expect(await store.takeDue(instant(at - 1), 10, until)).toEqual([])
-  expect(await store.takeDue(at, 10, until)).toEqual([{ ...waiting, nextAt: until, of: alert }])
+  const take = (now: number, next: number) =>
+    store.takeDue(instant(now), 10, instant(next), 'slack')
+  expect(await take(at - 1, until)).toEqual([])
+  expect(await store.dueChannels(instant(at - 1))).toEqual([])
+  expect(await store.dueChannels(at)).toEqual(['slack'])
+  expect(await store.takeDue(at, 10, until, 'teams')).toEqual([])
+  expect(await take(at, until)).toEqual([{ ...waiting, nextAt: until, of: alert }])
   // Who took it has it, until it must be gone.
-  expect(await store.takeDue(at, 10, until)).toEqual([])
-  expect(await store.takeDue(until, 10, instant(at + 2000))).toMatchObject([{ alert: alert.id }])
+  expect(await take(at, until)).toEqual([])
+  expect(await store.dueChannels(at)).toEqual([])
+  expect(await take(until, at + 2000)).toMatchObject([{ alert: alert.id }])
   await store.saveNotification({ ...waiting, state: 'delivered', attempts: 1 })
-  expect(await store.takeDue(instant(at + 9000), 10, instant(at + 10_000))).toEqual([])
+  expect(await take(at + 9000, at + 10_000)).toEqual([])
   // Routed again, as another process may, it is not sent again.
   await store.route(alert.id, [waiting])
   expect(await store.notifications(10)).toMatchObject([{ state: 'delivered', attempts: 1 }])
+  await store.close()
+})
+
+test.each(kinds)('%s: a lease has one holder', async (_kind, make) => {
+  const store = await make()
+  const lease = (holder: string, now: number, until: number) =>
+    store.lease('channel slack', holder, instant(at + now), instant(at + until))
+  const first = await Promise.all(['a', 'b', 'c'].map((holder) => lease(holder, 0, 100)))
+  expect(first.filter((had) => had)).toHaveLength(1)
+  const [had = ''] = ['a', 'b', 'c'].filter((_, i) => first[i])
+  const [other = ''] = ['a', 'b', 'c'].filter((_, i) => !first[i])
+  expect(await lease(other, 99, 200)).toBe(false)
+  expect(await store.lease('channel teams', other, at, instant(at + 100))).toBe(true)
+  // It is prolonged by its holder, given back, and runs out by itself.
+  expect(await lease(had, 50, 150)).toBe(true)
+  expect(await lease(other, 149, 200)).toBe(false)
+  expect(await lease(had, 120, 120)).toBe(true)
+  expect(await lease(other, 121, 200)).toBe(true)
+  expect(await lease(had, 201, 300)).toBe(true)
+  expect(await store.records('thread')).toEqual([])
   await store.close()
 })
 

@@ -1,6 +1,7 @@
 /** The configs of a simulated world: four budgets over every call, tight enough to be reached. */
 import { strict as assert } from 'node:assert'
 import type { BudgetRule } from '#core/budget.ts'
+import { noTargets } from '#core/channels.ts'
 import { nanos, parseUsd } from '#core/money.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { makeId } from '#lib/id.ts'
@@ -49,6 +50,7 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     tree: [],
     oidc: null,
     webhooks: [],
+    notify: noTargets,
     runs: [],
     loops: [],
     notices: [],

@@ -74,8 +74,15 @@ export function putNotification(notification: Notification, how: 'once' | 'again
 export const takeDue = `
   with due as (
     select no from bursar.notification where state = 'waiting' and next_at <= $1
-    order by next_at limit $2 for update skip locked),
+      and channel = $4 order by next_at, no limit $2 for update skip locked),
   taken as (
     update bursar.notification n set next_at = $3 from due where n.no = due.no
     returning n.*)
   select taken.*, a.json from taken join bursar.alert a on a.id = taken.alert order by taken.no`
+
+/** The lease is free, its time is over, or it is the holder's own: else no row comes back. */
+export const takeLease = `
+  insert into bursar.record as r (kind, id, json) values ('lease', $1, $2)
+  on conflict (kind, id) do update set json = excluded.json
+    where (r.json::json ->> 'until')::bigint <= $3 or r.json::json ->> 'holder' = $4
+  returning 1`

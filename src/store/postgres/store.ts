@@ -11,7 +11,7 @@ import type { ControlRecord, RecordKind } from '#core/record.ts'
 import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import { fromJson } from '#lib/json.ts'
+import { fromJson, toJson } from '#lib/json.ts'
 import type { Adopted, Change, News, Outcome, Store } from '#ports/store.ts'
 import { headFromRow, linkFromRow } from '#store/audit-chain.ts'
 import {
@@ -27,7 +27,14 @@ import {
 import { execute, startSince } from '#store/execute.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
-import { changeWrites, lockAudit, putNotification, recordWrites, takeDue } from './control-rows.ts'
+import {
+  changeWrites,
+  lockAudit,
+  putNotification,
+  recordWrites,
+  takeDue,
+  takeLease,
+} from './control-rows.ts'
 import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
@@ -242,12 +249,19 @@ export class PostgresStore implements Store {
     })
   }
 
+  async dueChannels(now: Instant): Promise<readonly string[]> {
+    const sql = `select distinct channel from bursar.notification
+                 where state = 'waiting' and next_at <= $1 order by channel`
+    return (await this.#all(sql, now)).map(({ channel }) => String(channel))
+  }
+
   async takeDue(
     now: Instant,
     limit: number,
     until: Instant,
+    channel: string,
   ): Promise<readonly (Notification & { of: Alert })[]> {
-    const rows = await this.#all(takeDue, now, limit, until)
+    const rows = await this.#all(takeDue, now, limit, until, channel)
     return rows.map((row) => ({
       ...notificationFromRow(row),
       of: fromJson(String(row.json)) as Alert,
@@ -263,6 +277,11 @@ export class PostgresStore implements Store {
   async notifications(limit: number): Promise<readonly Notification[]> {
     const sql = 'select * from bursar.notification order by no desc limit $1'
     return (await this.#all(sql, limit)).map(notificationFromRow)
+  }
+
+  async lease(name: string, holder: string, now: Instant, until: Instant): Promise<boolean> {
+    const json = toJson({ holder, until })
+    return (await this.#all(takeLease, name, json, now, holder)).length > 0
   }
 
   watch(tell: (news: News) => void): Promise<void> {
