@@ -26,6 +26,7 @@ export function compileNotify(merged: Merged, problems: ConfigProblem[]): Notify
   return {
     slack: slackOf(slack ?? {}, refuse),
     slackSigningSecret: signing === null ? null : secret(signing),
+    slackApprovers: slack?.approvers ?? [],
     pagerduty:
       key === null
         ? null

@@ -107,6 +107,7 @@ const notify = z.strictObject({
       bot_token: credential.optional(),
       channel: text.optional(),
       signing_secret: credential.optional(),
+      approvers: z.array(z.string().regex(/^[UW][A-Z0-9]{1,30}$/, 'a Slack user id')).optional(),
       api_url: text.optional(),
     })
     .optional(),

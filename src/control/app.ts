@@ -20,6 +20,7 @@ import { forbidden, problemBody, ProblemError } from './problem.ts'
 import { notLeads, type Route } from './route.ts'
 import { sessionRoutes } from './sessions.ts'
 import { tokenRoutes } from './tokens.ts'
+import { mountSlack } from './slack.ts'
 import { aboutRoutes } from './about.ts'
 
 export const routes: readonly Route[] = [
@@ -65,6 +66,7 @@ export function controlApp(deps: ControlDeps): Hono {
   app.get('/api/openapi.json', (c) => c.json(openApi(routes)))
   for (const route of routes) mount(app, { deps, identify, replies }, route)
   mountAuth(app, deps, identify)
+  mountSlack(app, deps)
   app.notFound((c) =>
     c.json(
       problemBody({

@@ -71,7 +71,7 @@ export interface Actor extends Rights {
    * The id of who answers for it: a token that was made with a token is no other person than that.
    */
   readonly person: string
-  readonly via: 'bootstrap' | 'token' | 'session'
+  readonly via: 'bootstrap' | 'token' | 'session' | 'slack'
   readonly expiresAt: Instant | null
 }
 

@@ -9,6 +9,7 @@ import { makeId, parseId } from '#lib/id.ts'
 import { reachesAccount, reachesBudget, requireAbove } from './access.ts'
 import { changed, newBody } from './audited.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { tellOverride } from './override-alerts.ts'
 import { conflict, forbidden, invalid, notFound } from './problem.ts'
 import { declare, everybody, notViewers, type Route } from './route.ts'
 import { overrideShape, showOverride } from './shapes.ts'
@@ -64,7 +65,10 @@ export const overrideRoutes: readonly Route[] = [
           after: showOverride(requested, deps.clock.now()),
         },
       )
-      if (body.self !== true) return showOverride(requested, deps.clock.now())
+      if (body.self !== true) {
+        await tellOverride(deps, requested, 'requested')
+        return showOverride(requested, deps.clock.now())
+      }
       return decided(deps, actor, requested, by, 'approved', requested.reason)
     },
   }),
@@ -96,6 +100,7 @@ export const overrideRoutes: readonly Route[] = [
           after: showOverride(after, now),
         },
       )
+      await tellOverride(deps, after, 'ended')
       return showOverride(after, now)
     },
   }),
@@ -145,7 +150,7 @@ function deciderOf(actor: Actor, said: string | undefined, self = false): Decide
   }
 }
 
-async function decided(
+export async function decided(
   deps: ControlDeps,
   actor: Actor,
   override: Override,
@@ -179,6 +184,7 @@ async function decided(
           after: shown,
         },
       )
+      await tellOverride(deps, after, decision)
       return shown
     }
   }

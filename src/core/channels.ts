@@ -1,5 +1,5 @@
 /** Where alerts can go, as the config says it. Secrets are wrapped, and so are URLs with one. */
-import type { Secret } from './secret.ts'
+import type { Secret } from '#lib/secret.ts'
 
 export type SlackTarget =
   | { readonly kind: 'webhook'; readonly url: Secret; readonly buttons: boolean }
@@ -34,6 +34,8 @@ export interface NotifyTargets {
   readonly slack: SlackTarget | null
   /** What Slack signs its requests to us with; null: none are believed. */
   readonly slackSigningSecret: Secret | null
+  /** Who may approve and deny there: ids of Slack users. */
+  readonly slackApprovers: readonly string[]
   readonly pagerduty: PagerDutyTarget | null
   readonly teams: TeamsTarget | null
   readonly email: EmailTarget | null
@@ -42,6 +44,7 @@ export interface NotifyTargets {
 export const noTargets: NotifyTargets = {
   slack: null,
   slackSigningSecret: null,
+  slackApprovers: [],
   pagerduty: null,
   teams: null,
   email: null,

@@ -1,4 +1,0 @@
-/** A wrapped secret: prints and serialises as `[redacted]`. `reveal` is for the outgoing header. */
-export interface Secret {
-  reveal(): string
-}
