@@ -259,6 +259,7 @@ export function plain(text: string, max: number): string {
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029\s]+/gu, ' ')
     .trim()
-  const points = [...clean]
-  return points.length <= max ? clean : `${points.slice(0, max - 1).join('')}…`
+  if (clean.length <= max) return clean
+  // Not through the middle of a character.
+  return `${clean.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }
