@@ -5,6 +5,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import { windowMs } from '#core/delivery.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
 import { crossing, type Post, setClock, startPost } from '#test/support/alerts.ts'
+import { until } from '#test/support/bursar.ts'
 import { startPostgres } from '#test/support/postgres.ts'
 import { startReceiver, startSlack } from '#test/support/receivers.ts'
 
@@ -33,10 +34,19 @@ notify:
     Promise.all(alerts.flatMap((alert) => posts.map(({ store }) => store.raise(alert))))
 
   // One account, two lines, seen by different replicas: one message, updated.
+  const answered = Promise.withResolvers<void>()
+  slack.wait(answered.promise)
   await raise([crossing({ rule, value: 'ann', label: '0.5', percent: 50n })])
-  await turn()
+  await first.outbox.round()
+  await until('the first is on its way', () => slack.received.length === 1)
   clock.pass(1000)
   await raise([crossing({ rule, value: 'ann', label: '0.8', at: clock.now() })])
+  for (const { outbox } of posts) await outbox.round()
+  const others = posts.slice(1).map(({ outbox }) => outbox.idle())
+  await Promise.race([Promise.all(others), until('another', () => slack.received.length > 1)])
+  answered.resolve()
+  slack.wait(null)
+  await first.outbox.idle()
   await turn()
   expect(slack.messages.size).toBe(1)
   expect(slack.received).toHaveLength(2)

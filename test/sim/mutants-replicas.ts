@@ -54,11 +54,11 @@ export const replicaMutants: readonly Mutant[] = [
     seenBy: news,
   },
   {
-    name: 'a notification is sent by every replica',
+    name: 'a channel is served by every replica',
     file: `${postgres}/control-rows.ts`,
-    line: 'limit $2 for update skip locked),',
-    with: 'limit $2),',
-    seenBy: news,
+    line: `where (r.json::json ->> 'until')::bigint <= $3 or r.json::json ->> 'holder' = $4`,
+    with: `where $3::bigint is not null or $4 = ''`,
+    seenBy: ['test/replicas/alerts.test.ts'],
   },
   {
     name: 'a routed alert is routed again',

@@ -27,11 +27,14 @@ export interface Receiver extends AsyncDisposable {
   accepted(): readonly Received[]
   /** Until the next time: how everything is answered. */
   behave(behaviour: Behaviour): void
+  /** What comes is taken, but not answered before then; null: at once. */
+  wait(gate: Promise<void> | null): void
 }
 
 export async function startReceiver(usual: Behaviour): Promise<Receiver> {
   const received: Received[] = []
   let behaviour = usual
+  let gate: Promise<void> | null = null
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -41,7 +44,11 @@ export async function startReceiver(usual: Behaviour): Promise<Receiver> {
       const seen = { path, headers, text, body: jsonOf(text) }
       const reply = behaviour(seen)
       received.push({ ...seen, status: reply === 'hang' ? 0 : reply.status })
-      if (reply !== 'hang') response.writeHead(reply.status, reply.headers).end(reply.text ?? '')
+      if (reply === 'hang') return
+      const say = (): void =>
+        void response.writeHead(reply.status, reply.headers).end(reply.text ?? '')
+      if (gate === null) say()
+      else void gate.then(say)
     })
   })
   await listening(server)
@@ -52,6 +59,9 @@ export async function startReceiver(usual: Behaviour): Promise<Receiver> {
     accepted: () => received.filter(({ status }) => status >= 200 && status < 300),
     behave: (next) => {
       behaviour = next
+    },
+    wait: (next) => {
+      gate = next
     },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
