@@ -1,17 +1,27 @@
 /** The outbox on bad days: real receivers that fail on purpose, and a clock that the test sets. */
 import { afterEach, expect, test } from 'vitest'
 import type { Alert } from '#core/alert.ts'
-import type { BudgetRule } from '#core/budget.ts'
 import { type ChannelState, windowMs } from '#core/delivery.ts'
 import { nanos } from '#core/money.ts'
 import { after } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
 import { SqliteStore } from '#store/sqlite.ts'
-import { crossing, hourMs, type Post, startPost } from '#test/support/alerts.ts'
-import { pagerDutyEvent, slackMessage, slackWebhook, teamsCard } from '#test/support/payloads.ts'
-import { type Receiver, type Reply, startReceiver, startSlack } from '#test/support/receivers.ts'
+import { crossing, hourMs, startPost } from '#test/support/alerts.ts'
+import { pagerDutyEvent, slackWebhook } from '#test/support/payloads.ts'
+import { startReceiver } from '#test/support/receivers.ts'
 import { until } from '#test/support/bursar.ts'
-import { type Mailbox, startSmtp } from '#test/support/smtp.ts'
+import {
+  accepts,
+  budgets,
+  canaries,
+  checkPayloads,
+  idsIn,
+  raise,
+  ruleOf,
+  startTown,
+  states,
+  storm,
+} from '#test/support/town.ts'
 
 const open: AsyncDisposable[] = []
 afterEach(async () => {
@@ -22,99 +32,13 @@ function opened<One extends AsyncDisposable>(one: One): One {
   return one
 }
 
-/** Secrets that must be nowhere but in the requests themselves. */
-const canaries = {
-  slack: 'xoxb-CANARYslack1',
-  hook: 'CANARYhookpath1',
-  teams: 'CANARYteamssig1',
-  pager: `CANARYpager${'0'.repeat(21)}`,
-  smtp: 'CANARYsmtppass1',
-  whsec: Buffer.from('CANARY of a webhook secret').toString('base64'),
-}
-
-interface Town {
-  readonly slack: Awaited<ReturnType<typeof startSlack>>
-  readonly teams: Receiver
-  readonly pager: Receiver
-  readonly hook: Receiver
-  readonly mail: Mailbox
-  readonly config: string
-}
-
-const accepts = (): Reply => ({ status: 202, text: '{"status":"success"}' })
-const budgets = `organization: acme
-budgets:
-  - per: user
-    budget_monthly_usd: 20
-    alerts:
-      - { threshold: 0.5, actions: [notify_slack, notify_teams, notify_pagerduty, notify_email] }
-      - { threshold: 0.8, actions: [notify_slack, notify_teams, notify_pagerduty, notify_email] }
-      - { threshold: 1.1, action: throttle_to_50_percent }
-      - { threshold: 1.2, action: hard_stop }
-`
-
-async function town(): Promise<Town> {
-  const slack = opened(await startSlack())
-  const [teams, pager, hook] = [
-    opened(await startReceiver(accepts)),
-    opened(await startReceiver(accepts)),
-    opened(await startReceiver(accepts)),
-  ] as const
-  const mail = opened(await startSmtp())
-  const config = `${budgets}notify:
-  slack: { bot_token: ${canaries.slack}, channel: C0123456789, api_url: "${slack.url}/api" }
-  teams: { workflow_url: "${teams.url}/flow?sig=${canaries.teams}" }
-  pagerduty: { routing_key: ${canaries.pager}, events_url: "${pager.url}/v2/enqueue" }
-  email: { smtp: "smtp://me:${canaries.smtp}@127.0.0.1:${mail.port}", to: [finops@acme.test] }
-  webhooks: { ops: { url: "${hook.url}/${canaries.hook}", secret: whsec_${canaries.whsec} } }
-`
-  return { slack, teams, pager, hook, mail, config }
-}
-
-function ruleOf({ snapshot }: Post): BudgetRule {
-  const [rule] = snapshot.budgets
-  if (rule === undefined) throw new Error('no rule')
-  return rule
-}
-
-function storm(post: Post, count: number, from = 0): readonly Alert[] {
-  const rule = ruleOf(post)
-  const at = post.clock.now()
-  return Array.from({ length: count }, (_, i) => crossing({ rule, value: `u${from + i}`, at }))
-}
-
-async function raise({ store }: Post, alerts: readonly Alert[]): Promise<void> {
-  await Promise.all(alerts.map((alert) => store.raise(alert)))
-}
-
-/** The state of every notification, by channel: how many. */
-async function states({ store }: Post): Promise<Readonly<Record<string, number>>> {
-  const counts: Record<string, number> = {}
-  for (const { channel, state } of await store.notifications(100_000)) {
-    const name = `${channel} ${state}`
-    counts[name] = (counts[name] ?? 0) + 1
-  }
-  return counts
-}
-
-/** Ids of alerts in what a webhook or pager was told, as often as they were. */
-function idsIn(receiver: Receiver): readonly string[] {
-  return receiver.accepted().flatMap(({ text }) => text.match(/alrt_[0-9a-z]+/g) ?? [])
-}
-
-function checkPayloads({ slack, teams, pager }: Town): void {
-  for (const { body } of slack.received) slackMessage.parse(body)
-  for (const { body } of teams.received) teamsCard.parse(body)
-  for (const { body } of pager.received) pagerDutyEvent.parse(body)
-}
-
 test.each([
   ['memory', () => new MemoryStore()],
   ['sqlite', () => new SqliteStore({ path: ':memory:' })],
 ])(
   '500 crossings at once on %s: at most 3 messages a channel, none lost',
   async (_kind, make) => {
-    const here = await town()
+    const here = await startTown(opened)
     const post = startPost(make(), here.config)
     // The first few come by themselves, as they do.
     const alerts = storm(post, 500)
@@ -147,7 +71,7 @@ test.each([
 )
 
 test('one account climbs: one Slack message updated, one incident made worse, then closed', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const store = new MemoryStore()
   const post = startPost(store, here.config)
   const rule = ruleOf(post)
@@ -213,7 +137,7 @@ test('one account climbs: one Slack message updated, one incident made worse, th
 })
 
 test('a raised limit and a new period close what was opened; a mere warning ends in silence', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   const rule = ruleOf(post)
   await raise(post, [crossing({ rule, value: 'ann', label: '0.5', percent: 55n })])
@@ -241,7 +165,7 @@ test('a raised limit and a new period close what was opened; a mere warning ends
 })
 
 test('receivers down for an hour: told once elsewhere, nothing lost, nothing twice', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => ({ status: 500 }))
   here.pager.behave(() => ({ status: 503 }))
@@ -287,7 +211,7 @@ test('receivers down for an hour: told once elsewhere, nothing lost, nothing twi
 }, 120_000)
 
 test('429 is waited out, to the second, and asks of nobody else', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   let calls = 0
   here.hook.behave(() => {
@@ -305,7 +229,7 @@ test('429 is waited out, to the second, and asks of nobody else', async () => {
 })
 
 test('one that hangs holds up nobody', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => 'hang')
   await raise(post, storm(post, 2))
@@ -329,7 +253,7 @@ test('one that hangs holds up nobody', async () => {
 }, 60_000)
 
 test('what is refused for good is a dead letter; the next goes out', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.pager.behave(({ text }) =>
     text.includes('(u0)') ? { status: 400, text: '{"status":"invalid event"}' } : accepts(),
@@ -343,7 +267,7 @@ test('what is refused for good is a dead letter; the next goes out', async () =>
 })
 
 test('a process that dies with what it took: another sends it when its time is over', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   await raise(post, storm(post, 1))
   const { store } = post
@@ -367,7 +291,7 @@ test('a process that dies with what it took: another sends it when its time is o
 }, 60_000)
 
 test('no secret in any payload but where it belongs, nor in what is kept or logged', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   // Receivers that say back whatever they were told, and what they know of us.
   const echo = ({ text, path, headers }: { text: string; path: string; headers: unknown }) => ({
@@ -408,7 +332,7 @@ test('no secret in any payload but where it belongs, nor in what is kept or logg
 })
 
 test('a config that changes: a channel that goes leaves dead letters, one that comes is used', async () => {
-  const here = await town()
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => ({ status: 500 }))
   await raise(post, storm(post, 1))
