@@ -206,6 +206,47 @@ test('several files merge; one thing in two of them is a problem', () => {
   ])
 })
 
+test('channels become targets with wrapped secrets; empty ones are not configured', () => {
+  const text = `notify:
+  slack: { bot_token: "\${BOT}", channel: C1, signing_secret: "\${SIGN}" }
+  pagerduty: { routing_key: "\${PD:-}" }
+  teams: { workflow_url: "\${TEAMS}" }
+  email: { smtp: "smtp://u:\${PW}@mail.test:25", to: [finops@acme.test] }
+`
+  const env = {
+    BOT: 'xoxb-secret',
+    SIGN: 'shh-secret',
+    TEAMS: 'https://t.test/secret',
+    PW: 'secret',
+  }
+  const { notify, notices } = good(text, env).snapshot
+  expect(notices).toEqual([])
+  expect(notify).toMatchObject({
+    slack: { kind: 'bot', channel: 'C1', apiUrl: 'https://slack.com/api', buttons: true },
+    pagerduty: null,
+    email: { to: ['finops@acme.test'], from: 'bursar@acme.test' },
+  })
+  expect(JSON.stringify(notify)).not.toContain('secret')
+  expect(notify.email?.smtp.reveal()).toBe('smtp://u:secret@mail.test:25')
+})
+
+test.each([
+  ['slack: { bot_token: secret }', 'bot_token needs a channel, such as C0123456789'],
+  ['slack: { webhook_url: secret }', 'webhook_url must start with https://'],
+  ['teams: { workflow_url: "ftp://secret" }', 'workflow_url must start with https://'],
+  [
+    'email: { smtp: "http://secret", to: [a@b.test] }',
+    'smtp must be smtp://user:password@host:port, or smtps://',
+  ],
+  [
+    'email: { smtp: "smtp://x", to: ["a@b.test, secret@d.test"] }',
+    'to and from must be plain addresses, such as finops@acme.test',
+  ],
+])('notify: { %s } is refused without a word of it', (channel, message) => {
+  const [first = ''] = problems(`notify:\n  ${channel}\n`)
+  expect(first).toBe(`b.yaml:2:3: ${message}`)
+})
+
 test('the JSON Schema describes the file', () => {
   const schema = JSON.stringify(jsonSchema())
   for (const key of ['budget_monthly_usd', 'max_concurrent', 'unpriced_model', 'webhooks']) {

@@ -50,7 +50,7 @@ test('a line of the ladder, in words and numbers', () => {
 
 test('severity follows the stage', () => {
   const severities = ['0.5', '0.8', '1.0', '1.1', '1.2'].map((label) =>
-    severityOf(crossing({ rule, label })),
+    severityOf(crossing({ rule, label }), words),
   )
   expect(severities).toEqual(['warning', 'warning', 'error', 'critical', 'critical'])
   expect(textOf(crossing({ rule, label: '1.1', percent: 110n }), words).title).toBe(

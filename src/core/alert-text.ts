@@ -38,16 +38,20 @@ const fieldsMax = 10
 export function textOf(alert: Alert, words: Words): AlertText {
   const said = sayings[alert.kind](alert, words)
   return {
-    severity: severityOf(alert),
+    severity: severityOf(alert, words),
     title: plain(said.title, 150),
     sentence: plain(said.sentence, 600),
     fields: fieldsOf(alert, words).slice(0, fieldsMax),
   }
 }
 
-/** Below 1.0 a warning, from 1.0 an error, throttled or stopped critical; others by their kind. */
-export function severityOf(alert: Alert): Severity {
+/**
+ * Below 1.0 a warning, from 1.0 an error, throttled or stopped critical; others by their kind. What
+ * only observes never says more than a warning.
+ */
+export function severityOf(alert: Alert, { ruleOf }: Words): Severity {
   if (alert.kind !== 'threshold') return severities[alert.kind]
+  if (ruleOf(alert.budget)?.mode === 'observe') return 'warning'
   if (alert.actions.some(({ kind }) => kind === 'throttle' || kind === 'hard_stop')) {
     return 'critical'
   }

@@ -32,14 +32,25 @@ export interface Climb {
   readonly relieved: boolean
 }
 
-/** The climb after `alert`, which went to `channels`; null: nothing that ends by itself. */
+interface Told {
+  readonly rule: BudgetRule | null
+  readonly channels: readonly string[]
+}
+
+/**
+ * The climb after `alert`, which went to `channels`; null: nothing whose end would be told, or that
+ * ends by itself.
+ */
 export function climbedBy(
   alert: Alert,
   before: Climb | null,
-  channels: readonly string[],
+  { rule, channels }: Told,
 ): Climb | null {
   if (alert.kind !== 'threshold' || alert.account === '' || isForever(alert.periodEnd)) return null
-  const hard = alert.actions.some(({ kind }) => kind === 'throttle' || kind === 'hard_stop')
+  const steps = alert.actions.some(({ kind }) => kind === 'throttle' || kind === 'hard_stop')
+  const hard = before?.hard === true || (steps && rule?.mode !== 'observe')
+  const told = [...new Set([...(before?.told ?? []), ...channels])]
+  if (toldOfEnd({ hard, told }).length === 0) return null
   const { account, budget, value, unit, threshold: label, id, at, amount, periodEnd } = alert
   return {
     account,
@@ -47,12 +58,12 @@ export function climbedBy(
     value,
     unit,
     label,
-    hard: hard || before?.hard === true,
+    hard,
     alert: id,
     at,
     amount,
     periodEnd,
-    told: [...new Set([...(before?.told ?? []), ...channels])],
+    told,
     relieved: false,
   }
 }
@@ -132,6 +143,6 @@ export function relapsedAlert(
 }
 
 /** People hear that it goes on where they heard that it did not; an incident is closed anyway. */
-export function toldOfEnd({ hard, told }: Climb): readonly string[] {
+export function toldOfEnd({ hard, told }: Pick<Climb, 'hard' | 'told'>): readonly string[] {
   return hard ? told : told.filter((channel) => channel === 'pagerduty')
 }

@@ -64,7 +64,7 @@ export function messageOf(alerts: readonly [Alert, ...Alert[]], words: Words): M
     subject: subjectOf(last),
     id: idOf(alerts),
     organization: words.organization,
-    severity: severityOf(last),
+    severity: severityOf(last, words),
     title,
     sentence,
     fields,
@@ -82,14 +82,14 @@ export function digestOf(alerts: readonly [Alert, ...Alert[]], words: Words): Me
   const last = alerts.at(-1) ?? alerts[0]
   // The latest word on each subject counts; the worst of them are named.
   const latest = [...new Map(alerts.map((alert) => [subjectOf(alert), alert])).values()]
-  const worst = [...latest].sort(worseFirst).slice(0, linesOfDigest)
+  const worst = [...latest].sort(worseFirst(words)).slice(0, linesOfDigest)
   const left = latest.length - worst.length
   return {
     alerts,
     subject: null,
     id: idOf(alerts),
     organization: words.organization,
-    severity: severityOf(worst[0] ?? last),
+    severity: severityOf(worst[0] ?? last, words),
     title: `${alerts.length} alerts at once, about ${latest.length} accounts or events`,
     sentence: `${countsOf(alerts)}. All of them: bursar alert list`,
     fields: [],
@@ -123,10 +123,12 @@ function wordOf({ kind, actions }: Alert): string {
 const ranks: Readonly<Record<Severity, number>> = { info: 0, warning: 1, error: 2, critical: 3 }
 
 /** By severity, then by how much of its limit is used. */
-function worseFirst(a: Alert, b: Alert): number {
-  const bySeverity = ranks[severityOf(b)] - ranks[severityOf(a)]
-  if (bySeverity !== 0) return bySeverity
-  return Number(formatPercent(b.posted, b.amount)) - Number(formatPercent(a.posted, a.amount))
+function worseFirst(words: Words): (a: Alert, b: Alert) => number {
+  return (a, b) => {
+    const bySeverity = ranks[severityOf(b, words)] - ranks[severityOf(a, words)]
+    if (bySeverity !== 0) return bySeverity
+    return Number(formatPercent(b.posted, b.amount)) - Number(formatPercent(a.posted, a.amount))
+  }
 }
 
 /** For the history of a message that is updated. */

@@ -44,8 +44,9 @@ export function outbox(deps: AlertDeps): Outbox {
     const now = clock.now()
     if ((await store.unrouted(1)).length > 0) await alone(() => routeAlerts(deps))
     if (now >= settleAt) {
-      settleAt = now + settleEveryMs
       await alone(() => settleClimbs(deps))
+      // However many there are, it takes a fiftieth of the time.
+      settleAt = clock.now() + Math.max(settleEveryMs, 50 * (clock.now() - now))
     }
     if (now >= forgetAt) {
       forgetAt = now + forgetEveryMs

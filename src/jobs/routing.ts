@@ -35,7 +35,8 @@ async function routeOne(deps: AlertDeps, alert: Alert, dead: readonly string[]):
   const record = alert.account === '' ? null : await store.record('climb', alert.account)
   const climb = record === null ? null : (record.value as Climb)
   const channels = channelsOf(alert, surroundings(deps, alert, climb, dead))
-  const next = climbedBy(alert, climb, channels)
+  const rule = rulesOfSnapshot(deps.snapshot()).get(alert.budget) ?? null
+  const next = climbedBy(alert, climb, { rule, channels })
   if (next !== null) await store.putRecord({ kind: 'climb', id: next.account, value: next })
   const now = clock.now()
   const { notifiers } = deps

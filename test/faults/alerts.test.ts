@@ -6,6 +6,10 @@ import { nanos } from '#core/money.ts'
 import { after } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
 import { SqliteStore } from '#store/sqlite.ts'
+import { crossing, hourMs, startPost } from '#test/support/alerts.ts'
+import { pagerDutyEvent, slackWebhook } from '#test/support/payloads.ts'
+import { startReceiver } from '#test/support/receivers.ts'
+import { until } from '#test/support/bursar.ts'
 import {
   accepts,
   budgets,
@@ -14,14 +18,10 @@ import {
   idsIn,
   raise,
   ruleOf,
+  startTown,
   states,
   storm,
-  town,
-} from '#test/support/alert-town.ts'
-import { crossing, hourMs, startPost } from '#test/support/alerts.ts'
-import { pagerDutyEvent, slackWebhook } from '#test/support/payloads.ts'
-import { startReceiver } from '#test/support/receivers.ts'
-import { until } from '#test/support/bursar.ts'
+} from '#test/support/town.ts'
 
 const open: AsyncDisposable[] = []
 afterEach(async () => {
@@ -38,7 +38,7 @@ test.each([
 ])(
   '500 crossings at once on %s: at most 3 messages a channel, none lost',
   async (_kind, make) => {
-    const here = await town(opened)
+    const here = await startTown(opened)
     const post = startPost(make(), here.config)
     // The first few come by themselves, as they do.
     const alerts = storm(post, 500)
@@ -71,7 +71,7 @@ test.each([
 )
 
 test('one account climbs: one Slack message updated, one incident made worse, then closed', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const store = new MemoryStore()
   const post = startPost(store, here.config)
   const rule = ruleOf(post)
@@ -137,7 +137,7 @@ test('one account climbs: one Slack message updated, one incident made worse, th
 })
 
 test('a raised limit and a new period close what was opened; a mere warning ends in silence', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   const rule = ruleOf(post)
   await raise(post, [crossing({ rule, value: 'ann', label: '0.5', percent: 55n })])
@@ -165,7 +165,7 @@ test('a raised limit and a new period close what was opened; a mere warning ends
 })
 
 test('receivers down for an hour: told once elsewhere, nothing lost, nothing twice', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => ({ status: 500 }))
   here.pager.behave(() => ({ status: 503 }))
@@ -211,7 +211,7 @@ test('receivers down for an hour: told once elsewhere, nothing lost, nothing twi
 }, 120_000)
 
 test('429 is waited out, to the second, and asks of nobody else', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   let calls = 0
   here.hook.behave(() => {
@@ -229,7 +229,7 @@ test('429 is waited out, to the second, and asks of nobody else', async () => {
 })
 
 test('one that hangs holds up nobody', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => 'hang')
   await raise(post, storm(post, 2))
@@ -253,7 +253,7 @@ test('one that hangs holds up nobody', async () => {
 }, 60_000)
 
 test('what is refused for good is a dead letter; the next goes out', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.pager.behave(({ text }) =>
     text.includes('(u0)') ? { status: 400, text: '{"status":"invalid event"}' } : accepts(),
@@ -267,7 +267,7 @@ test('what is refused for good is a dead letter; the next goes out', async () =>
 })
 
 test('a process that dies with what it took: another sends it when its time is over', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   await raise(post, storm(post, 1))
   const { store } = post
@@ -291,7 +291,7 @@ test('a process that dies with what it took: another sends it when its time is o
 }, 60_000)
 
 test('no secret in any payload but where it belongs, nor in what is kept or logged', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   // Receivers that say back whatever they were told, and what they know of us.
   const echo = ({ text, path, headers }: { text: string; path: string; headers: unknown }) => ({
@@ -332,7 +332,7 @@ test('no secret in any payload but where it belongs, nor in what is kept or logg
 })
 
 test('a config that changes: a channel that goes leaves dead letters, one that comes is used', async () => {
-  const here = await town(opened)
+  const here = await startTown(opened)
   const post = startPost(new MemoryStore(), here.config)
   here.hook.behave(() => ({ status: 500 }))
   await raise(post, storm(post, 1))

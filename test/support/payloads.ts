@@ -1,4 +1,4 @@
-/** What receivers' documentation says a payload is, with its limits. Throws at what it is not. */
+/** What the receivers' documentation says a payload is, with its limits. */
 import { z } from 'zod'
 
 const text = (max: number) => z.string().min(1).max(max)

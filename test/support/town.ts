@@ -1,4 +1,4 @@
-/** Five channels with receivers of their own, and a budget that many users cross. */
+/** Receivers of all kinds, the config that names them, and what a test asks of an outbox. */
 import type { Alert } from '#core/alert.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import { crossing, type Post } from './alerts.ts'
@@ -15,6 +15,8 @@ export const canaries = {
   smtp: 'CANARYsmtppass1',
   whsec: Buffer.from('CANARY of a webhook secret').toString('base64'),
 }
+
+export type Opened = <One extends AsyncDisposable>(one: One) => One
 
 export interface Town {
   readonly slack: Awaited<ReturnType<typeof startSlack>>
@@ -37,8 +39,8 @@ budgets:
       - { threshold: 1.2, action: hard_stop }
 `
 
-/** `opened` sees to it that each is closed. */
-export async function town(opened: <One extends AsyncDisposable>(one: One) => One): Promise<Town> {
+/** Starts one of each; `opened` closes them behind the test. */
+export async function startTown(opened: Opened): Promise<Town> {
   const slack = opened(await startSlack())
   const [teams, pager, hook] = [
     opened(await startReceiver(accepts)),
