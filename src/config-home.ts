@@ -53,7 +53,7 @@ export function configHome(path: string, finished: (loaded: Loaded) => Snapshot)
     },
     read: (texts) => {
       const problems = [...foreign(texts, presentTexts(path)), ...misplaced(texts, isFolder)]
-      return problems.length > 0 ? failed(problems) : compiled(placed(texts, path, isFolder))
+      return problems.length > 0 ? failed(problems) : compiled(inOrder(texts))
     },
     write: (texts) => replace(placed(texts, path, isFolder), path, isFolder),
     fingerprint: () => fingerprintOf(path),
@@ -96,6 +96,13 @@ function foreign(texts: readonly ConfigText[], present: string): readonly string
           'What is sent to it may not read new files or secrets: put it into the file there.',
       )
   })
+}
+
+/** Under the names that they were sent with, in the order in which they will be read. */
+function inOrder(texts: readonly ConfigText[]): readonly ConfigText[] {
+  return texts
+    .map(({ name, text }) => ({ name: basename(name), text }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function placed(

@@ -1,4 +1,4 @@
-/** Config as code: what is in force, what a new one would change and do, and putting it in force. */
+/** Config as code: what is in force, what a new one would change and do, and putting it there. */
 import { z } from 'zod'
 import { type ConfigChange, configDiff } from '#core/config-diff.ts'
 import { type Effect, effectLines, isHarsh } from '#core/effect.ts'
@@ -220,8 +220,8 @@ async function applyAlone(
   requireCurrent(home, present, version)
   const diff = await showDiff(deps, present, next)
   if (accept !== true && diff.effects.some(({ harsh }) => harsh)) {
-    const detail = `It would slow or refuse calls that pass now: say accept. ${diff.summary.join('; ')}`
-    throw conflict('needs_accept', detail)
+    const what = diff.summary.join('; ')
+    throw conflict('needs_accept', `Calls that pass now would not: say accept. ${what}`)
   }
   // Counting took a while: whoever was faster has the next version.
   requireCurrent(home, deps.snapshot(), version)

@@ -105,14 +105,21 @@ function itemOf(
   const fields = Object.entries(value)
     .filter(([, one]) => one !== null && one !== undefined)
     .map(
-      ([field, one]) => [field, { exact: textOf(one, true), shown: textOf(one, false) }] as const,
+      ([field, one]) =>
+        [fieldName(field), { exact: textOf(one, true), shown: textOf(one, false) }] as const,
     )
   return { part, id, name, fields: new Map(fields) }
 }
 
+/** As the file calls it, where that is another word than ours. */
+const fileNames = new Map([['credential', 'api_key']])
+
+const fieldName = (field: string): string =>
+  fileNames.get(field) ?? field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
 function ruleItem(part: string, rule: BudgetRule): Item {
   const { id, name, amount, unit, ladder, mode, owner, reviewEveryDays } = rule
-  const shown = unit === 'usd' ? `$${formatUsd(amount as Nanos)}` : `${amount} ${unit}`
+  const shown = unit === 'usd' ? `$${amountText(amount as Nanos)}` : `${amount} ${unit}`
   const value = {
     amount: shown,
     alerts: ladder.map(thresholdText).join(', '),
@@ -123,6 +130,9 @@ function ruleItem(part: string, rule: BudgetRule): Item {
   }
   return itemOf(part, id, value, name)
 }
+
+/** Exact, without zeros that say nothing: 25000, 0.5. */
+const amountText = (amount: Nanos): string => formatUsd(amount).replace(/\.?0+$/, '')
 
 function thresholdText({ label, actions }: Threshold): string {
   return `${label} ${actions.map(actionText).join(' + ')}`

@@ -1,8 +1,8 @@
 /**
  * Past calls under another policy: each hold of the ledger is asked for again, at its time, from
- * the same rules of the ledger, and ends when it ended. What it cannot know: calls that were refused
- * then are in no ledger, what a call's caller would have done after a refusal, and what was said in
- * it (loops are found by that). A call is taken at the amount it was held at.
+ * the same rules of the ledger, and ends when it ended. What it cannot know: calls that were
+ * refused then are in no ledger, what a caller would have done after a refusal, and what was said
+ * in a call (loops are found by that). A call is taken at the amount it was held at.
  */
 import { accountsFor, type Account, type AccountKey } from './account.ts'
 import type { Alert } from './alert.ts'

@@ -135,5 +135,6 @@ export function proposalOf({ period }: BudgetRule, days: readonly number[]): Pro
 function roundedUp(amount: number): number {
   if (amount <= 0) return 0
   const step = 10 ** (Math.floor(Math.log10(amount)) - 1)
-  return Math.ceil(amount / step) * step
+  // Sums of fractions end a hair above the whole number that they are.
+  return Math.ceil(amount / step - 1e-6) * step
 }
