@@ -9,7 +9,7 @@ import { after, type Instant, instant } from '#core/time.ts'
 import type { HoldPlace } from '#ports/store.ts'
 import type { ControlDeps } from './deps.ts'
 
-const pageSize = 1000
+const pageSize = 250
 /** More are not counted for a look ahead: applying counts them all, as it must. */
 const holdsMax = 2_000_000
 
