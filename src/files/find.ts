@@ -8,6 +8,11 @@ export class FileProblem extends Error {
   override readonly name = 'FileProblem'
 }
 
+/** A flag is wrong, not a file. */
+export class UsageProblem extends Error {
+  override readonly name = 'UsageProblem'
+}
+
 export interface Source {
   readonly path: string
   readonly bytes: number
