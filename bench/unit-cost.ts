@@ -81,8 +81,10 @@ async function makeParquet(csv: string, path: string, bytes: number): Promise<vo
     await desk.run(`COPY (${query}) TO '${path}' (FORMAT parquet, COMPRESSION snappy)`)
     return statSync(path).size
   }
-  const first = await make(1)
-  if (first < bytes) await make(Math.ceil(bytes / first))
+  for (let times = 1, size = 0; size < bytes; ) {
+    size = await make(times)
+    times = Math.max(times + 1, Math.ceil((times * bytes * 1.05) / size))
+  }
   desk.closeSync()
   instance.closeSync()
 }

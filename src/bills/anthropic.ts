@@ -36,8 +36,7 @@ export const anthropicCost: Format = {
   covers: null,
   currency: 'currency',
   read(row) {
-    const amount = row.amount('amount')
-    if (amount === null) row.bad('the amount is empty')
+    const amount = row.money('amount')
     return [
       {
         provider: 'anthropic',
@@ -69,8 +68,7 @@ export const anthropicCostCsv: Format = {
   covers: null,
   currency: null,
   read(row) {
-    const net = row.amount('costusd')
-    if (net === null) row.bad('cost_usd is empty')
+    const net = row.money('costusd')
     return [
       {
         provider: 'anthropic',

@@ -90,8 +90,7 @@ export const awsCur: Format = {
   covers: { columns: ['lineitemproductcode', 'productservicecode', 'product'], words: bedrock },
   currency: 'lineitemcurrencycode',
   read(row) {
-    const net = row.amount('lineitemunblendedcost')
-    if (net === null) row.bad('line_item_unblended_cost is empty')
+    const net = row.money('lineitemunblendedcost')
     const usage = usageType(row.text('lineitemusagetype'))
     const tags = { ...row.tags('tags'), ...row.tags('resourcetags') }
     const resource = row.text('lineitemresourceid')
@@ -127,8 +126,7 @@ export const awsCostExplorer: Format = {
   covers: { columns: ['service', 'usagetype'], words: `${bedrock}|claude|nova` },
   currency: 'costunit',
   read(row) {
-    const net = row.amount('costamount')
-    if (net === null) row.bad('the amount is empty')
+    const net = row.money('costamount')
     const usage = usageType(row.text('usagetype'))
     const end = row.day('periodend')
     const tags = row.tags('tags')

@@ -80,8 +80,7 @@ export const azureCost: Format = {
   },
   currency: 'billingcurrency',
   read(row) {
-    const net = row.amount('cost')
-    if (net === null) row.bad('the cost is empty')
+    const net = row.money('cost')
     const meter = row.text('metername')
     const usage = meterKind(meter)
     const tags = row.tags('tags')

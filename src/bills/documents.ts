@@ -2,7 +2,7 @@
 
 type Json = null | boolean | string | readonly Json[] | { readonly [key: string]: Json }
 
-/** JSON with every number as the text it was written in: a float would already be another number. */
+/** JSON, each number as the text it was written in: a float may already be another number. */
 export function parseExact(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) =>
     typeof value === 'number' ? (context?.source ?? String(value)) : value,

@@ -1,4 +1,4 @@
-/** FOCUS 1.0 to 1.4, of any provider: read with tolerance, since the official sample is not pure. */
+/** FOCUS 1.0 to 1.4, of any provider: read with tolerance, for the official sample is not pure. */
 import type { LineKind } from '#core/bill-line.ts'
 import { type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import type { Format, RowView } from './format.ts'
@@ -86,8 +86,7 @@ export const focus: Format = {
   },
   currency: 'billingcurrency',
   read(row) {
-    const net = row.amount('billedcost')
-    if (net === null) row.bad('BilledCost is empty')
+    const net = row.money('billedcost')
     const [agent, team] = [row.text('xagent'), row.text('xteam')]
     const tags: Readonly<Record<string, string>> = {
       ...row.tags('tags'),

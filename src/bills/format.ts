@@ -1,9 +1,9 @@
 /**
- * What a format of bill is: a value that says which columns it needs, which of them are numbers that
- * add up, and how a row of text becomes lines. Because the numbers of a row enter its lines only by
- * addition and fixed factors, a row may also stand for many rows that agree in all other columns,
- * with their numbers added up. So a database can squeeze gigabytes into a few thousand such rows,
- * and this one reader gives both their meaning: no rule is written twice.
+ * What a format of bill is: a value that says which columns it needs, which of them are numbers
+ * that add up, and how a row of text becomes lines. Because the numbers of a row enter its lines
+ * only by addition and fixed factors, a row may also stand for many rows that agree in all other
+ * columns, with their numbers added up. So a database can squeeze gigabytes into a few thousand
+ * such rows, and this one reader gives both their meaning: no rule is written twice.
  */
 import type { BillLine } from '#core/bill-line.ts'
 import type { Decimal } from '#core/decimal.ts'
@@ -23,6 +23,8 @@ export interface RowView {
   text(column: string): string
   /** Null when empty. */
   amount(column: string): Decimal | null
+  /** The same, of what must not be empty: a bill's line without its amount is a bad row. */
+  money(column: string): Decimal | null
   /** 'YYYY-MM-DD' of a date, a time or Unix seconds. Null, and a bad row, when it is none. */
   day(column: string): string | null
   /** 'YYYY-MM' of a billing period's first day; null where the cell is empty. */

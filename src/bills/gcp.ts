@@ -1,4 +1,4 @@
-/** Google Cloud: the billing export of BigQuery (standard and detailed), for Vertex AI and Gemini. */
+/** Google Cloud: the billing export of BigQuery (standard, detailed), for Vertex AI and Gemini. */
 import type { LineKind } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, decimalZero, timesWhole } from '#core/decimal.ts'
 import type { Draft, Format, RowView } from './format.ts'
@@ -65,8 +65,7 @@ export const gcpExport: Format = {
   },
   currency: 'currency',
   read(row) {
-    const net = row.amount('cost')
-    if (net === null) row.bad('the cost is empty')
+    const net = row.money('cost')
     const month = /^(\d{4})(\d{2})$/.exec(row.text('invoicemonth'))
     const sku = row.text('skudescription')
     const usage = skuKind(sku)

@@ -27,7 +27,7 @@ const words: readonly (readonly [RegExp, (typeof ours)[number]])[] = [
   [/model/, 'model'],
   [/(token|usage|line)(type|class|item)|^kind$|category/, 'kind'],
   [/^(tokens|quantity|usage|units)$/, 'quantity'],
-  [/agent|bot\b|assistant/, 'agent'],
+  [/agent|^bot|bot$|assistant/, 'agent'],
   [/team|costcent(er|re)|department|squad/, 'team'],
   [/project/, 'project'],
   [/workspace|account/, 'workspace'],
@@ -72,8 +72,7 @@ export function mappedFormat(mapping: Mapping): Format | null {
     covers: null,
     currency: has.has('currency') ? 'currency' : null,
     read(row) {
-      const net = row.amount('cost')
-      if (net === null) row.bad('the cost is empty')
+      const net = row.money('cost')
       const tags = Object.fromEntries(
         ['agent', 'team'].map((name) => [name, row.text(name)]).filter(([, value]) => value !== ''),
       ) as Record<string, string>

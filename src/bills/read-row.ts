@@ -85,23 +85,29 @@ function viewOf(row: Row, problems: string[]): RowView {
     if (found === null) bad(`${column}: "${shown(text(column))}" is not a date`)
     return found
   }
+  const amount = (column: string): Decimal | null => {
+    const cell = text(column)
+    const sum = row.sums?.[column] ?? null
+    if (cell === '') return sum
+    const found = parseAmount(cell)
+    if (found === null) {
+      bad(`${column}: "${shown(cell)}" is not a number`)
+      return null
+    }
+    const all = row.rows === 1 ? found : timesWhole(found, BigInt(row.rows))
+    return sum === null ? all : addDecimals(sum, all)
+  }
   return {
     text,
     bad,
     day,
     month: (column) => (text(column) === '' ? null : (day(column)?.slice(0, 7) ?? null)),
     rows: BigInt(row.rows),
-    amount(column) {
-      const cell = text(column)
-      const sum = row.sums?.[column] ?? null
-      if (cell === '') return sum
-      const found = parseAmount(cell)
-      if (found === null) {
-        bad(`${column}: "${shown(cell)}" is not a number`)
-        return null
-      }
-      const all = row.rows === 1 ? found : timesWhole(found, BigInt(row.rows))
-      return sum === null ? all : addDecimals(sum, all)
+    amount,
+    money(column) {
+      const found = amount(column)
+      if (found === null && text(column) === '') bad(`${column} is empty`)
+      return found
     },
     tags(column) {
       const found = parseTags(text(column))
@@ -124,8 +130,10 @@ function lineOf(
   if (day === null) return []
   const orNull = (text: string | null | undefined): string | null => text || null
   const tags = draft.tags ?? {}
+  // What a mapped format's columns mean, its aliases say already.
+  const renames = format.id.startsWith('mapped:') ? [] : [...mapping]
   const mapped = Object.fromEntries(
-    [...mapping].flatMap(([their, our]) => {
+    renames.flatMap(([their, our]) => {
       const value = mappedValue(format, row.cells, tags, their)
       return value === '' ? [] : [[our, value]]
     }),

@@ -1,6 +1,6 @@
 /**
- * Exact decimals of any length. A provider's bill has lines of more than nine places (one token of a
- * cheap model), and Bursar must add them up to the last digit of the invoice, so ledger money
+ * Exact decimals of any length. A provider's bill has lines of more than nine places (one token of
+ * a cheap model), and Bursar must add them up to the last digit of the invoice, so ledger money
  * (`Nanos`) is too coarse for them. No float is ever made on the way.
  */
 import { assert } from '#lib/assert.ts'

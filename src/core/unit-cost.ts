@@ -1,8 +1,8 @@
 /**
  * Cost per outcome: a bill divided by what it achieved.
  *
- * - The cost is all of it: failed attempts, open conversations, tools, tax and credits are in it, and
- *   what no outcome can be found for is a group of its own, named with its amount.
+ * - The cost is all of it: failed attempts, open conversations, tools, tax and credits are in it,
+ *   and what no outcome can be found for is a group of its own, named with its amount.
  * - Every sum is exact: the groups' costs add up to the bill to its last digit.
  * - The interval is for the count alone. The bill is known; how many cases were resolved this month
  *   is chance. The count is taken as Poisson and its exact 95 % interval (Garwood 1936) is turned

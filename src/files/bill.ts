@@ -124,7 +124,7 @@ export async function readBill(
   return { files, unknown, leftOut: [...leftOut.values()], bad }
 }
 
-/** The path of a file with the same bytes that came before; only files of one size are looked at. */
+/** An earlier file with the same bytes; only files of one size are looked at. */
 async function twinOf(
   source: Source,
   all: readonly Source[],
@@ -152,8 +152,14 @@ async function readFile(reader: Reader): Promise<void> {
 async function readSqueezed(reader: Reader): Promise<void> {
   const { source, format, header, mapping, options } = reader
   const keys = columnsFor(format, options.wanted, mapping)
-  const rejected = await groupedRows(source, header, format, [...keys], reader.progress, (row) =>
-    take(reader, readRow(format, row, { mapping, all: options.all }), row),
+  const rejected = await groupedRows(
+    source,
+    header,
+    format,
+    [...keys],
+    options.all,
+    reader.progress,
+    (row) => take(reader, readRow(format, row, { mapping, all: options.all }), row),
   )
   if (rejected + reader.lost === 0) return
   // A group does not know its rows' numbers: they are looked up, once it is known that it must be.

@@ -1,7 +1,7 @@
 /**
  * DuckDB, for files of gigabytes and for Parquet. It knows nothing of bills: it groups rows that
- * agree in the columns asked for and adds up their numbers, exactly; what the rows mean is read from
- * the groups (`src/bills/format.ts`). The package is optional: without it, text is streamed.
+ * agree in the columns asked for and adds up their numbers, exactly; what the rows mean is read
+ * from the groups (`src/bills/format.ts`). The package is optional: without it, text is streamed.
  */
 import type { DuckDBConnection, DuckDBType } from '@duckdb/node-api'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -139,7 +139,8 @@ function jsonOf(duckdb: Api, sql: string, type: DuckDBType): string {
     }
     return of instanceof duckdb.DuckDBMapType ? inner : `CAST(${inner} AS VARCHAR)`
   }
-  return `CASE WHEN ${sql} IS NULL THEN NULL ELSE CAST(to_json(${texts(sql, type, 0)}) AS VARCHAR) END`
+  const json = `CAST(to_json(${texts(sql, type, 0)}) AS VARCHAR)`
+  return `CASE WHEN ${sql} IS NULL THEN NULL ELSE ${json} END`
 }
 
 /** Which rows go together, by canonical names; a column that the file lacks is left out. */
@@ -184,7 +185,7 @@ export function squeezeSql(table: Table, names: readonly string[], squeeze: Sque
       return `${key === squeeze.always ? cut : only(cut)} AS k${i}`
     }),
     ...squeeze.amounts.map((_, i) => {
-      const odd = `CASE WHEN ${isPlain(`a${i}`)} THEN NULL ELSE a${i} END`
+      const odd = `CASE WHEN ${isPlain(`a${i}`)} THEN NULL ELSE coalesce(a${i}, '') END`
       return `${i === 0 ? odd : only(odd)} AS o${i}`
     }),
   ]

@@ -53,12 +53,14 @@ export async function groupedRows(
   header: readonly string[],
   format: Format,
   keys: readonly string[],
+  all: boolean,
   progress: (bytes: number) => void,
   onRow: (row: Row) => void,
 ): Promise<number> {
   await using desk = await openDesk()
   const table = await tableOf(desk, source)
-  const { amounts, dates, covers, currency } = format
+  const { amounts, dates, currency } = format
+  const covers = all ? null : format.covers
   // A column can be both asked for and added up: its number is what counts.
   const kept = keys.filter((key) => !amounts.includes(key))
   const squeeze = { keys: kept, dates, amounts, covers, always: currency, totalWords }
@@ -68,7 +70,7 @@ export async function groupedRows(
   }, 200)
   try {
     for await (const rows of queried(desk, sql)) {
-      for (const row of rows) onRow(groupOf(source.path, format, kept, row))
+      for (const row of rows) onRow(groupOf(source.path, amounts, kept, row))
     }
     progress(source.bytes)
     return await rejected(desk, source)
@@ -80,7 +82,7 @@ export async function groupedRows(
 /** `covered, total, k..., o..., s..., n`, in the order in which the query gives them. */
 function groupOf(
   file: string,
-  { amounts, covers }: Format,
+  amounts: readonly string[],
   keys: readonly string[],
   row: readonly unknown[],
 ): Row {
@@ -101,7 +103,7 @@ function groupOf(
     ...{ file, no: null, rows, cells, sums },
     isTotal: row[1] === true,
     // The words were looked for where the rows were: the columns they stand in are not kept.
-    isCovered: covers === null || row[0] === true,
+    isCovered: row[0] === true,
   }
 }
 

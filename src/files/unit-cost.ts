@@ -1,4 +1,4 @@
-/** `bursar unit-cost`: bills and outcomes → what one outcome cost, and what is not in that number. */
+/** `bursar unit-cost`: bills and outcomes → what one outcome cost, and what is not in it. */
 import type { BillLine } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, decimalZero, multiplyDecimals } from '#core/decimal.ts'
 import {
@@ -181,8 +181,8 @@ function checkBill(report: BillReport, { tally, from, ask }: Gathered): void {
   known.delete('tags')
   throw new UsageProblem(
     `no line of the bill says its ${silent.join(' or ')}. It can be grouped by ` +
-      `${['day', 'month', 'provider', 'kind', ...known].join(', ')}; if one of its columns or tags ` +
-      `is the ${silent[0]}, say which: --map api_key=${silent[0]}`,
+      `${['day', 'month', 'provider', 'kind', ...known].join(', ')}; if one of its columns or ` +
+      `tags is the ${silent[0]}, say which: --map api_key=${silent[0]}`,
   )
 }
 
