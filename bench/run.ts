@@ -7,6 +7,7 @@
  * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys),
  * `governance` (quotas, runs, alerts and audit beside none),
  * `overload` (more than can be served), `hot` (accounts that every call is in, on PostgreSQL),
+ * `unit-cost` (a bill of a gigabyte, as CSV and as Parquet),
  * `midnight` (200,000 budgets end at once; ten million entries, four minutes to make them).
  */
 import { cpus } from 'node:os'
@@ -18,6 +19,7 @@ import { hot, hotTable } from './hot.ts'
 import { overload, overloadTable } from './overload.ts'
 import { midnightRows, midnightTable } from './midnight.ts'
 import { openStreams, type StreamsRow, streamsTable } from './streams.ts'
+import { unitCostRows, unitCostTable } from './unit-cost.ts'
 import { bare, bursar, litellm, nginx, pinned, portkey, type Target, upstream } from './targets.ts'
 
 const { values } = parseArgs({
@@ -25,7 +27,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: 'nginx,bare,portkey,litellm,bursar' },
-    part: { type: 'string', default: 'speed,streams,growth,governance,overload,hot,midnight' },
+    part: { type: 'string', default: 'speed,streams,growth,governance,overload,hot,unit-cost,midnight' },
     pin: { type: 'boolean', default: false },
   },
 })
@@ -190,5 +192,6 @@ if (parts.includes('streams')) await streams()
 if (parts.includes('growth')) await grown()
 if (parts.includes('governance')) await governed()
 if (parts.includes('overload')) await overloaded()
+if (parts.includes('unit-cost')) print(unitCostTable(await unitCostRows()))
 if (parts.includes('midnight')) print(midnightTable(await midnightRows()))
 if (parts.includes('hot')) print(hotTable(await hot(rounds, seconds)))

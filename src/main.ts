@@ -236,6 +236,14 @@ const house: House = {
       return restore(from, ledgerIn(data))
     },
   },
+  unitCosts: {
+    answer: async ({ vendors, ...ask }) => {
+      const { unitCostOf } = await import('#files/unit-cost.ts')
+      const known = new URL('prices/outcomes/vendors.yaml', packageRoot())
+      return unitCostOf({ ...ask, vendors: vendors ?? known })
+    },
+    writeXlsx: async (path, answer) => (await import('#files/xlsx.ts')).writeXlsx(path, answer),
+  },
   version,
   output: { out: print, err: (text) => void process.stderr.write(text) },
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),

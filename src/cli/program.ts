@@ -9,6 +9,7 @@ import { addPeopleCommands } from './people.ts'
 import { addReportCommands } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
 import { addTop } from './top.ts'
+import { addUnitCost, type UnitCosts } from './unit-cost.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface UpOptions {
@@ -27,6 +28,7 @@ export interface House {
   readonly output: Output
   readonly ledger: LedgerFiles
   readonly server: () => Server
+  readonly unitCosts: UnitCosts
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
   simulate(options: SimulateOptions): Promise<void>
@@ -92,6 +94,7 @@ function commands(house: House): Command {
   addAlertCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   addPeopleCommands(program, output, house.server)
+  addUnitCost(program, output, house.unitCosts)
   return program
 }
 

@@ -9,6 +9,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   wire: ['core', 'lib'],
   config: ['core', 'lib'],
   bills: ['core', 'lib'],
+  files: ['bills', 'core', 'lib'],
   store: ['ports', 'core', 'lib'],
   upstream: ['ports', 'core', 'lib'],
   notify: ['ports', 'core', 'lib'],
@@ -38,6 +39,7 @@ const classRooms = new Set([
   'ports',
   'simulator',
   'wire',
+  'files',
 ])
 
 export const limits = { columns: 100, fileLines: 400, functionLines: 60 }
