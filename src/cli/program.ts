@@ -5,6 +5,7 @@ import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
+import { addOutcomeCommands } from './outcomes.ts'
 import { addReportCommands } from './report.ts'
 import { addTop } from './top.ts'
 import { type Output, printJson, printTable } from './output.ts'
@@ -85,6 +86,7 @@ function commands(house: House): Command {
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
   addAlertCommands(program, output, house.server)
+  addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   addPeopleCommands(program, output, house.server)
   return program
