@@ -4,7 +4,7 @@ import { nanos } from '#core/money.ts'
 import type { BookedOutcome, OutcomeEvent } from '#core/outcome.ts'
 import type { Attribution } from '#core/scope.ts'
 import { instant } from '#core/time.ts'
-import { toolsOf, type WorkRow } from '#core/work.ts'
+import { toolsOf, type WorkQuery, type WorkRow } from '#core/work.ts'
 import { fromJson, toJson } from '#lib/json.ts'
 
 type Row = Readonly<Record<string, unknown>>
@@ -34,19 +34,29 @@ export function outcomesSql(
     order by seq`
 }
 
-/** Values: from, to, the last time and id (below all: -1 and ''), limit. */
+/** What a page of work is asked with, in the order of the values of `workSql`. */
+export function workValues({ from, to, after, limit }: WorkQuery) {
+  // Nothing before the last row: an index is entered there, and not at the start of the time.
+  return after === null
+    ? ([from, to, -1, '', limit] as const)
+    : ([after.madeAt, to, after.madeAt, after.hold, limit] as const)
+}
+
+/** JSON is read once it is known which rows are on the page. */
 export function workSql(
   table: string,
   spelling: { readonly fact: (name: string) => string; readonly id: string },
   [from, to, at, id, limit]: readonly [string, string, string, string, string],
 ): string {
-  const facts = ['conversation', 'run', 'purpose', 'charge'].map(
-    (one) => `${spelling.fact(one)} as ${one}`,
-  )
-  return `select id, call, made_at, attribution, cost, basis, ${facts.join(', ')} from ${table}
-    where made_at >= ${from} and made_at < ${to} and state in ('settled', 'expired')
-      and (made_at > ${at} or made_at = ${at} and ${spelling.id} > ${id})
-    order by made_at, ${spelling.id} limit ${limit}`
+  const facts = ['conversation', 'run', 'purpose', 'charge']
+  const read = facts.map((one) => `${spelling.fact(one)} as ${one}`).join(', ')
+  const order = `made_at, ${spelling.id}`
+  return `select id, call, made_at, attribution, cost, basis, ${read} from (
+      select id, call, made_at, attribution, cost, basis, facts from ${table}
+      where made_at >= ${from} and made_at < ${to} and state in ('settled', 'expired')
+        and (made_at > ${at} or made_at = ${at} and ${spelling.id} > ${id})
+      order by ${order} limit ${limit}) page
+    order by ${order}`
 }
 
 const toolWords = /search|session|ground/

@@ -39,7 +39,14 @@ import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
-import { outcomeFromRow, outcomesSql, outcomeValues, workFromRow, workSql } from './outcome-sql.ts'
+import {
+  outcomeFromRow,
+  outcomesSql,
+  outcomeValues,
+  workFromRow,
+  workSql,
+  workValues,
+} from './outcome-sql.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
@@ -172,10 +179,9 @@ export class SqliteStore implements Store {
     })
   }
 
-  async work({ from, to, after, limit }: WorkQuery): Promise<readonly WorkRow[]> {
+  async work(query: WorkQuery): Promise<readonly WorkRow[]> {
     const sql = workSql('hold', inSqlite, ['?1', '?2', '?3', '?4', '?5'])
-    const last = after ?? { madeAt: -1, hold: '' }
-    return this.#all(sql, from, to, last.madeAt, last.hold, limit).map(workFromRow)
+    return this.#all(sql, ...workValues(query)).map(workFromRow)
   }
 
   async outcomeEvent(id: string): Promise<BookedOutcome | null> {

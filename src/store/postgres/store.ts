@@ -27,7 +27,7 @@ import {
   recordFromRow,
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
-import { outcomeFromRow, outcomesSql, workFromRow, workSql } from '#store/outcome-sql.ts'
+import { outcomeFromRow, outcomesSql } from '#store/outcome-sql.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
 import {
@@ -46,6 +46,7 @@ import { makePartitions } from './partitions.ts'
 import { AccountNumbers } from './rows.ts'
 import { migrate } from './schema.ts'
 import { Watch } from './watch.ts'
+import { workPage } from './work.ts'
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. */
@@ -165,11 +166,12 @@ export class PostgresStore implements Store {
     return spendRows(await this.#all(sql, query.from, query.to), query)
   }
 
-  async work({ from, to, after, limit }: WorkQuery): Promise<readonly WorkRow[]> {
-    const sql = workSql('bursar.hold', inPostgres, ['$1', '$2', '$3', '$4', '$5'])
-    const last = after ?? { madeAt: -1, hold: '' }
-    const rows = await this.#all(sql, from, to, last.madeAt, last.hold, limit)
-    return rows.map(workFromRow)
+  async work(query: WorkQuery): Promise<readonly WorkRow[]> {
+    try {
+      return await workPage(this.#reads, query)
+    } catch (error) {
+      throw unavailable(error)
+    }
   }
 
   async outcomeEvent(id: string): Promise<BookedOutcome | null> {
@@ -366,8 +368,3 @@ export class PostgresStore implements Store {
 }
 
 const asAccount = (row: Row): Account => accountFromRow(row as unknown as AccountRow)
-
-const inPostgres = {
-  fact: (name: string) => `facts::json ->> '${name}'`,
-  id: 'id collate "C"',
-}
