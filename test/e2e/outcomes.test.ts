@@ -280,3 +280,38 @@ test('a lead sees and tells of his own, and nothing else', async () => {
   const others = (await lead('/reports/unit-cost?type=checked_case&from=2020-01-01')) as Report
   expect(others).toMatchObject({ outcomes: 0, provisional: 0 })
 })
+
+test('an agent tells of an outcome with the call that brought it', async () => {
+  const key = await world.key({ agent: 'resolver', tenant: 'acme' })
+  const client = new OpenAI({ apiKey: key, baseURL: `${world.url}/v1` })
+  const say = async (outcome: string, conversation: string): Promise<Response> => {
+    const headers = { 'bursar-conversation': conversation, 'bursar-outcome': outcome }
+    const body = { model: 'gpt-5-mini', messages: [{ role: 'user' as const, content: 'hi' }] }
+    return client.chat.completions.create(body, { headers }).asResponse()
+  }
+  const first = await say('resolved_case', 'h1')
+  expect(first.headers.get('bursar-warning')).toBeNull()
+  await say('resolved_case', 'h1')
+  await say('resolved_case/T-9', 'h2')
+  await say('resolved_case/T-9', 'h2')
+  const odd = await say('won_war', 'h3')
+  expect(odd.headers.get('bursar-warning')).toContain('no outcome type "won_war"; there are: res')
+  interface Listed {
+    readonly id: string
+    readonly source: string
+    readonly conversation: string
+    readonly repeats: string | null
+  }
+  const own = async (): Promise<readonly Listed[]> =>
+    ((await world.api('/outcomes?limit=1000')) as Listed[]).filter((one) => one.source === 'header')
+  await until('all are booked', async () => (await own()).length === 3)
+  const told = await own()
+  expect(told.map(({ conversation, repeats }) => [conversation, repeats])).toEqual([
+    ['h1', null],
+    ['h1', told[0]?.id],
+    ['h2', null],
+  ])
+  expect(told[2]).toMatchObject({ id: 'T-9', attested_by: 'agent', tenant: 'acme' })
+  const audit = (await world.api('/audit?limit=5')) as { subject: string; identity: string }[]
+  expect(audit.find(({ subject }) => subject === 'T-9')?.identity).toMatch(/^key_/)
+})
