@@ -22,6 +22,7 @@ import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { outlooks } from '#jobs/outlook.ts'
+import { unitCost } from '#jobs/unit-cost.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
@@ -272,6 +273,8 @@ function controlDeps(parts: {
       reload: () => reloadAll(parts),
     },
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),
+    unitCost: (question, own) =>
+      unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, own),
     keys: {
       make: () => {
         const secret = newKeySecret(systemChance)

@@ -6,6 +6,7 @@ import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
+import { addOutcomeCommands } from './outcomes.ts'
 import { addReportCommands } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
 import { addTop } from './top.ts'
@@ -92,6 +93,7 @@ function commands(house: House): Command {
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
   addAlertCommands(program, output, house.server)
+  addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
   addPeopleCommands(program, output, house.server)
   addUnitCost(program, output, house.unitCosts)

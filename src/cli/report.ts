@@ -1,6 +1,7 @@
 /** Reports on the command line. */
 import type { Command } from 'commander'
 import { ask, type Server } from './client.ts'
+import { addUnitCost } from './outcomes.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 interface Options {
@@ -12,6 +13,7 @@ interface Options {
 
 export function addReportCommands(program: Command, output: Output, server: () => Server): void {
   const report = program.command('report').description('reports')
+  addUnitCost(report, output, server)
   report
     .command('forecast')
     .description('what budgets will have cost at the end of their period, with an 80 % interval')

@@ -8,6 +8,7 @@ import { failed, type Result, succeeded } from '#lib/result.ts'
 import { secret } from '#lib/secret.ts'
 import { compileAuth } from './compile-auth.ts'
 import { compileNotify } from './compile-notify.ts'
+import { compileOutcomes } from './compile-outcomes.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
@@ -46,6 +47,10 @@ export function compile(
     { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
     problems,
   )
+  const agents = names.treeDeclared
+    ? tree.filter(({ kind }) => kind === 'agent').map(({ name }) => name)
+    : null
+  const outcomes = compileOutcomes(merged, agents, problems)
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))
@@ -61,6 +66,7 @@ export function compile(
     budgets,
     runs: runs.caps,
     loops: runs.loops,
+    outcomes,
     policy: policyOf(file),
     oidc,
     ...channels,
@@ -160,8 +166,6 @@ function notYet(file: ConfigFile): readonly string[] {
   }
   say('routes', Object.keys(file.routes ?? {}).length > 0)
   say('caching.inject', file.caching?.inject === 'true')
-  say('outcomes', Object.keys(file.outcomes ?? {}).length > 0)
-  say('policy.platform_fee_percent', Number(file.policy?.platform_fee_percent ?? 0) > 0)
   say('policy.ledger_unavailable.allow_usd', typeof file.policy?.ledger_unavailable === 'object')
   return notices
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { dimensions } from '#core/scope.ts'
 import { auth } from './auth.ts'
+import { outcomeTypes } from './outcomes.ts'
 
 /** Scalars come as text, so that no float stands between the file and the ledger. */
 const text = z.string().min(1)
@@ -167,20 +168,6 @@ const route = z.strictObject({
   sticky: z.enum(['conversation', 'none']).optional(),
   match: selectors.optional(),
 })
-const outcome = z.union([
-  z.literal(''),
-  z.null(),
-  z.strictObject({
-    quiet_period: z
-      .string()
-      .regex(/^\d+[smhd]$/)
-      .optional(),
-    one_per: text.optional(),
-    compare_usd: amount.optional(),
-    value_usd: amount.optional(),
-  }),
-])
-
 export const configFile = z.strictObject({
   organization: name.optional(),
   timezone: text.optional(),
@@ -192,7 +179,7 @@ export const configFile = z.strictObject({
   runs: z.array(run).optional(),
   routes: z.record(z.string(), route).optional(),
   caching: z.strictObject({ inject: flag.optional() }).optional(),
-  outcomes: z.record(z.string(), outcome).optional(),
+  outcomes: outcomeTypes.optional(),
   alerts: z.strictObject({ default_ladder: ladder.optional() }).optional(),
   notify: notify.optional(),
   policy: policy.optional(),

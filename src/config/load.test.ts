@@ -57,7 +57,7 @@ test('the example and the demo load; what is not acted on is said', () => {
     'customer-resolver conversations an hour',
     'per tenant calls a day',
   ])
-  for (const part of ['routes', 'caching', 'outcomes']) {
+  for (const part of ['routes', 'caching']) {
     expect(
       snapshot.notices.some((notice) => notice.includes(part)),
       part,

@@ -7,6 +7,7 @@ import { forecastRoutes } from './forecast.ts'
 import { auditRoutes } from './audit.ts'
 import { mountAuth } from './auth.ts'
 import { channelRoutes } from './channels.ts'
+import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
@@ -25,6 +26,7 @@ import { sessionRoutes } from './sessions.ts'
 import { tokenRoutes } from './tokens.ts'
 import { mountSlack } from './slack.ts'
 import { aboutRoutes } from './about.ts'
+import { unitCostRoutes } from './unit-cost.ts'
 
 export const routes: readonly Route[] = [
   ...keyRoutes,
@@ -36,6 +38,8 @@ export const routes: readonly Route[] = [
   ...alertRoutes,
   ...channelRoutes,
   ...reportRoutes,
+  ...outcomeRoutes,
+  ...unitCostRoutes,
   ...forecastRoutes,
   ...configRoutes,
   ...replayRoutes,

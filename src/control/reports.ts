@@ -78,15 +78,15 @@ function groupsOf(text = ''): { readonly by: readonly SpendDimension[]; readonly
   return { by, daily: names.includes('day') }
 }
 
-function spanOf(
+export function spanOf(
   { clock }: ControlDeps,
-  { from, to }: z.output<typeof spendQuery>,
+  { from, to }: { readonly from?: string | undefined; readonly to?: string | undefined },
 ): { readonly from: Instant; readonly to: Instant } {
   const month = periodAt('month', 'UTC', clock.now())
   return { from: instantOf('from', from) ?? month.start, to: instantOf('to', to) ?? month.end }
 }
 
-function instantOf(name: string, text: string | undefined): Instant | null {
+export function instantOf(name: string, text: string | undefined): Instant | null {
   if (text === undefined) return null
   const at = parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)
   if (at === null) throw invalid(name, `"${text}" is not a time: write 2026-11-01`)

@@ -6,6 +6,7 @@ import type { Secret } from '#lib/secret.ts'
 import type { BudgetRule } from './budget.ts'
 import type { NotifyTargets } from './channels.ts'
 import type { Nanos } from './money.ts'
+import type { OutcomeDefinition } from './outcome.ts'
 import type { PriceBook } from './price-book.ts'
 import type { LoopRule } from './run.ts'
 import type { Oidc } from './sign-in.ts'
@@ -65,6 +66,7 @@ export interface Snapshot {
   /** Caps on one run each: their accounts have the run as value, and no period. */
   readonly runs: readonly BudgetRule[]
   readonly loops: readonly LoopRule[]
+  readonly outcomes: readonly OutcomeDefinition[]
   readonly policy: Policy
   /** Where people sign in; null: by tokens only. */
   readonly oidc: Oidc | null

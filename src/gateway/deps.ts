@@ -15,7 +15,9 @@ export interface GatewayDeps {
   readonly chance: Chance
   readonly observe: Observe
   readonly upstream: Upstream
-  readonly store: Pick<LedgerStore, 'run'> & Pick<LedgerStore, 'mark'> & Pick<AlertStore, 'raise'>
+  readonly store: Pick<LedgerStore, 'run' | 'mark'> &
+    Pick<AlertStore, 'raise'> &
+    Pick<ControlStore, 'change' | 'outcomeEvent'>
   readonly endings: EndingJournal
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
   /** Kill switches, on or over. */

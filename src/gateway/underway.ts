@@ -4,6 +4,7 @@ import type { Outcome } from '#ports/store.ts'
 import type { UpstreamExchange, UpstreamFailure } from '#ports/upstream.ts'
 import { type Books, rulesOf } from './books.ts'
 import type { Attempt, Serving } from './call.ts'
+import { bookClaim, claimWarning } from './claimed.ts'
 import type { Costed } from './cost.ts'
 import type { GatewayDeps } from './deps.ts'
 import { answerHeaders, budgetHeaders } from './headers.ts'
@@ -116,6 +117,7 @@ export async function endCosted(
     basis: costed.basis,
     ...timing,
   })
+  bookClaim(deps, serving, status)
   return outcome ?? held
 }
 
@@ -167,6 +169,10 @@ export function servedHeaders(
   }
   out['x-request-id'] ??= serving.id
   if (clampedTo !== null) out['bursar-clamped-max-tokens'] = String(clampedTo)
-  if (target.unpriced) out['bursar-warning'] = `model "${target.model}" has no price`
+  const warnings = [
+    ...(target.unpriced ? [`model "${target.model}" has no price`] : []),
+    ...[claimWarning(serving)].filter((one) => one !== null),
+  ]
+  if (warnings.length > 0) out['bursar-warning'] = warnings.join('; ')
   return out
 }

@@ -9,10 +9,12 @@ import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Result, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { BookedOutcome, OutcomeEvent, OutcomeQuery } from '#core/outcome.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
+import type { WorkQuery, WorkRow } from '#core/work.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 
 /** The store cannot commit. Nothing may be admitted until it can. */
@@ -67,6 +69,8 @@ export interface LedgerStore {
   mark(id: string): Promise<string | null>
   /** From the roll-ups, dearest first. */
   spend(query: SpendQuery): Promise<readonly SpendRow[]>
+  /** Ended attempts made in a time, by when they were made and their id; a page. */
+  work(query: WorkQuery): Promise<readonly WorkRow[]>
 }
 
 /** A change a person asked for, written together with its audit row. */
@@ -74,6 +78,8 @@ export type Change =
   | { readonly kind: 'put_key'; readonly key: VirtualKey }
   | { readonly kind: 'put_override'; readonly override: Override }
   | { readonly kind: 'put_record'; readonly record: ControlRecord }
+  /** Rejects, and writes nothing, where one of their ids is taken. */
+  | { readonly kind: 'add_outcomes'; readonly events: readonly OutcomeEvent[] }
   | { readonly kind: 'note' }
 
 export interface ControlStore {
@@ -89,6 +95,9 @@ export interface ControlStore {
   record(kind: RecordKind, id: string): Promise<ControlRecord | null>
   /** Without an audit row: for what is no person's decision. */
   putRecord(record: ControlRecord): Promise<void>
+  outcomeEvent(id: string): Promise<BookedOutcome | null>
+  /** Of a page of claims, all events of their subjects, in the order of writing. */
+  outcomeEvents(query: OutcomeQuery): Promise<readonly BookedOutcome[]>
   /** Newest first. */
   audit(limit: number): Promise<readonly AuditRow[]>
   /** In the order of the chain, after `seq`. */

@@ -5,6 +5,7 @@ import { type AuditHead, type AuditLink, type AuditRow, noAudit } from '#core/au
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import { type BookedOutcome, type OutcomeQuery, pageOf } from '#core/outcome.ts'
 import type { Override } from '#core/override.ts'
 import {
   groupSpend,
@@ -14,9 +15,17 @@ import {
   type SpendRow,
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
+import { type WorkQuery, workOf, type WorkRow } from '#core/work.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import type { Adopted, Change, HoldPlace, Outcome, Store } from '#ports/store.ts'
+import {
+  type Adopted,
+  type Change,
+  type HoldPlace,
+  type Outcome,
+  type Store,
+  StoreUnavailable,
+} from '#ports/store.ts'
 import { linkAfter } from './audit-chain.ts'
 import {
   adoptRules,
@@ -42,6 +51,7 @@ export class MemoryStore implements Store {
   readonly #overrides = new Map<OverrideId, Override>()
   readonly #marks = new Map<string, string>()
   readonly #records = new Map<string, ControlRecord>()
+  readonly #outcomes = new Map<string, BookedOutcome>()
   readonly #audit: AuditRow[] = []
   readonly #links: AuditLink[] = []
   #head: AuditHead | null = null
@@ -155,6 +165,7 @@ export class MemoryStore implements Store {
     if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
     if (change.kind === 'put_record') await this.putRecord(change.record)
+    if (change.kind === 'add_outcomes') this.#addOutcomes(change)
     this.#audit.push(audit)
     const { json, head } = linkAfter(this.#head ?? noAudit, audit)
     const { id, at } = audit
@@ -195,6 +206,35 @@ export class MemoryStore implements Store {
 
   async putRecord(record: ControlRecord): Promise<void> {
     this.#records.set(`${record.kind}|${record.id}`, record)
+  }
+
+  #addOutcomes({ events }: Extract<Change, { kind: 'add_outcomes' }>): void {
+    const taken = events.find(({ id }, i) => {
+      return this.#outcomes.has(id) || events.findIndex((one) => one.id === id) !== i
+    })
+    if (taken !== undefined) throw new StoreUnavailable(`outcome "${taken.id}" is taken`)
+    for (const event of events) {
+      this.#outcomes.set(event.id, { ...event, seq: this.#outcomes.size + 1 })
+    }
+  }
+
+  async outcomeEvent(id: string): Promise<BookedOutcome | null> {
+    return this.#outcomes.get(id) ?? null
+  }
+
+  async outcomeEvents(query: OutcomeQuery): Promise<readonly BookedOutcome[]> {
+    const all = [...this.#outcomes.values()]
+    const subjects = new Set(pageOf(all, query).map(({ subject }) => subject))
+    return all.filter(({ subject }) => subjects.has(subject))
+  }
+
+  async work({ from, to, after, limit }: WorkQuery): Promise<readonly WorkRow[]> {
+    return [...this.#holds.values()]
+      .filter(({ state, madeAt }) => isEnded(state) && madeAt >= from && madeAt < to)
+      .map(workOf)
+      .sort(byTime)
+      .filter((row) => after === null || byTime(row, after) > 0)
+      .slice(0, limit)
   }
 
   async audit(limit: number): Promise<readonly AuditRow[]> {
@@ -282,3 +322,11 @@ const isDue = ({ state, nextAt }: Notification, now: Instant): boolean =>
   state === 'waiting' && nextAt <= now
 
 const deliveryOf = ({ alert, channel }: Notification): string => `${alert}|${channel}`
+
+const isEnded = (state: Hold['state']): boolean => state === 'settled' || state === 'expired'
+
+type Placed = Pick<WorkRow, 'madeAt' | 'hold'>
+
+function byTime(a: Placed, b: Placed): number {
+  return a.madeAt - b.madeAt || (a.hold < b.hold ? -1 : a.hold > b.hold ? 1 : 0)
+}

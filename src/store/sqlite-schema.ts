@@ -75,6 +75,16 @@ const migrations: readonly string[] = [
    alter table audit add column hash text;
    create table audit_head (one integer primary key check (one = 1), rows integer not null,
      hash text not null) strict;`,
+  `create table outcome_event (
+     seq integer primary key, id text not null unique, kind text not null, type text not null,
+     subject text not null, at integer not null, booked_at integer not null, json text not null)
+     strict;
+   create index outcome_claim on outcome_event (type, at) where kind = 'claimed';
+   create index outcome_subject on outcome_event (subject);
+   create trigger outcome_is_a_fact before update on outcome_event
+     begin select raise(abort, 'outcome events are immutable'); end;
+   create trigger outcome_stays before delete on outcome_event
+     begin select raise(abort, 'outcome events are immutable'); end;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

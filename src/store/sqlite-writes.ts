@@ -42,6 +42,9 @@ const statements = {
   putAuditHead: 'insert or replace into audit_head (one, rows, hash) values (1, ?, ?)',
   putRecord: `insert into record (kind, id, json) values (?, ?, ?)
     on conflict (kind, id) do update set json = excluded.json`,
+  addOutcome:
+    'insert into outcome_event (id, kind, type, subject, at, booked_at, json) ' +
+    'values (?, ?, ?, ?, ?, ?, ?)',
   forgetRules: 'delete from known_rule',
   knowRule: 'insert into known_rule (id, time_zone) values (?, ?)',
 } as const

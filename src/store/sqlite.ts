@@ -6,10 +6,12 @@ import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { BookedOutcome, OutcomeQuery } from '#core/outcome.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
+import type { WorkQuery, WorkRow } from '#core/work.ts'
 import { assert } from '#lib/assert.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
@@ -38,6 +40,14 @@ import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
+import {
+  outcomeFromRow,
+  outcomesSql,
+  outcomeValues,
+  workFromRow,
+  workSql,
+  workValues,
+} from './outcome-sql.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
@@ -174,8 +184,27 @@ export class SqliteStore implements Store {
       }
       if (change.kind === 'put_override') this.#rows.putOverride(change.override)
       if (change.kind === 'put_record') this.#writeRecord(change.record)
+      if (change.kind === 'add_outcomes') {
+        for (const event of change.events) this.#rows.write('addOutcome', ...outcomeValues(event))
+      }
       this.#rows.addAudit(audit)
     })
+  }
+
+  async work(query: WorkQuery): Promise<readonly WorkRow[]> {
+    const sql = workSql('hold', inSqlite, ['?1', '?2', '?3', '?4', '?5'])
+    return this.#all(sql, ...workValues(query)).map(workFromRow)
+  }
+
+  async outcomeEvent(id: string): Promise<BookedOutcome | null> {
+    const rows = this.#all('select seq, json from outcome_event where id = ?', id)
+    return rows.map(outcomeFromRow)[0] ?? null
+  }
+
+  async outcomeEvents(query: OutcomeQuery): Promise<readonly BookedOutcome[]> {
+    const { type, from, to, after, limit } = query
+    const sql = outcomesSql('outcome_event', ['?1', '?2', '?3', '?4', '?5'])
+    return this.#all(sql, type ?? '', from, to, after, limit).map(outcomeFromRow)
   }
 
   async keys(): Promise<readonly VirtualKey[]> {
@@ -345,3 +374,5 @@ export class SqliteStore implements Store {
     }
   }
 }
+
+const inSqlite = { fact: (name: string) => `facts ->> '${name}'`, id: 'id' }

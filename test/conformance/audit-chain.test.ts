@@ -184,7 +184,8 @@ const older = (no: number): string =>
 async function olderSqlite(path: string): Promise<void> {
   await new SqliteStore({ path }).close()
   const db = new DatabaseSync(path)
-  db.exec('drop table audit_head; alter table audit drop column prev')
+  db.exec('drop table outcome_event; drop table audit_head')
+  db.exec('alter table audit drop column prev')
   db.exec('alter table audit drop column hash; pragma user_version = 3')
   for (const no of [1, 2, 3]) db.exec(older(no))
   db.close()
@@ -214,7 +215,8 @@ test('postgres: the same, while a replica of the version before still writes', a
   await client.connect()
   await client.query('set search_path to bursar')
   await client.query(`drop trigger audit_is_chained on audit; drop function chain_audit;
-    drop function audit_hash; drop table audit_head; alter table audit drop column prev;
+    drop function audit_hash; drop table audit_head; drop table outcome_event;
+    alter table audit drop column prev;
     alter table audit drop column hash; update schema_version set version = 2`)
   for (const no of [1, 2, 3]) await client.query(older(no))
   const store = await PostgresStore.open({ url })

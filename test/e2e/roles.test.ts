@@ -26,6 +26,7 @@ budgets:
 quotas:
   - { agent: resolver, max_calls_per_day: 100 }
   - { agent: crawler, max_calls_per_day: 100 }
+outcomes: { resolved_case: {} }
 `
 let world: World
 const tokens = new Map<string, string>()
@@ -124,6 +125,10 @@ const good: Readonly<Record<string, () => Promise<{ path?: string; body?: unknow
     const body = { name: `t ${++made}`, role: 'lead', subtree: 'agent=resolver' }
     return { path: await newId('/tokens', body) }
   },
+  'POST /api/v1/outcomes': async () => ({ body: outcomeBody('resolver') }),
+  'POST /api/v1/outcomes/import': async () => {
+    return { body: { csv: `id,type,agent,tenant\ni${++made},resolved_case,resolver,t` } }
+  },
   'POST /api/v1/sessions/{id}/end': async () => ({ path: await newSession() }),
 }
 
@@ -134,6 +139,10 @@ const newId = async (path: string, body: unknown): Promise<string> =>
 async function budgetId(name: string): Promise<string> {
   const rows = (await admin()('/budgets')) as { id: string; name: string }[]
   return rows.find((row) => row.name.startsWith(name))?.id ?? ''
+}
+
+const outcomeBody = (agent: string): object => {
+  return { id: `o${++made}`, type: 'resolved_case', agent, tenant: 't' }
 }
 
 const overrideBody = async (budget: string, more: object = {}): Promise<object> => ({

@@ -9,7 +9,7 @@ import type { BillLine } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, decimalZero, formatDecimal } from '#core/decimal.ts'
 import { csvReader, separatorOf } from '#bills/csv.ts'
 import { parseExact, rowsOf } from '#bills/documents.ts'
-import { csvOf } from '#lib/csv.ts'
+import { csvOf } from '#lib/csv-safe.ts'
 import { type BillOptions, type BillReport, readBill } from '#files/bill.ts'
 import { openDesk } from '#files/duckdb.ts'
 

@@ -53,6 +53,7 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     notify: noTargets,
     runs: [],
     loops: [],
+    outcomes: [],
     notices: [],
     priceBook,
     providers: [

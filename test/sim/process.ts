@@ -125,6 +125,8 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
       },
       mark: (id) => world.store.mark(id),
       raise: (alert) => world.store.raise(alert),
+      change: (change, audit) => world.store.change(change, audit),
+      outcomeEvent: (id) => world.store.outcomeEvent(id),
     },
     freezes: () => [],
     endings: {

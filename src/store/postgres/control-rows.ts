@@ -5,6 +5,7 @@ import type { ControlRecord } from '#core/record.ts'
 import { canonicalJson, toJson } from '#lib/json.ts'
 import type { Change } from '#ports/store.ts'
 import { notificationValues } from '#store/codec.ts'
+import { outcomeColumns, outcomeValues } from '#store/outcome-sql.ts'
 import type { Write } from './rows.ts'
 
 /** On which replicas hear of a change. */
@@ -37,6 +38,17 @@ export function* changeWrites(change: Change, audit: AuditRow): Iterable<Write> 
     }
   }
   if (change.kind === 'put_record') yield* recordWrites(change.record)
+  if (change.kind === 'add_outcomes') {
+    for (const event of change.events) {
+      yield {
+        // As audit rows: repeated it is one, and another under its id is refused.
+        text: `insert into bursar.outcome_event as o (${outcomeColumns})
+               values ($1, $2, $3, $4, $5, $6, $7)
+               on conflict (id) do update set json = excluded.json where o.json <> excluded.json`,
+        values: [...outcomeValues(event)],
+      }
+    }
+  }
   yield {
     // The same row again is a repetition after a commit of which nobody heard. Another one under
     // its id is refused: the table takes no updates.

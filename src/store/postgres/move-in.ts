@@ -34,6 +34,7 @@ const tables = [
   ['record', null],
   ['mark', null],
   ['audit', 'seq'],
+  ['outcome_event', 'seq'],
   ['known_rule', null],
 ] as const
 

@@ -6,10 +6,12 @@ import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { BookedOutcome, OutcomeQuery } from '#core/outcome.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
+import type { WorkQuery, WorkRow } from '#core/work.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
 import type { Adopted, Change, HoldPlace, News, Outcome, Store } from '#ports/store.ts'
@@ -25,6 +27,7 @@ import {
   recordFromRow,
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
+import { outcomeFromRow, outcomesSql } from '#store/outcome-sql.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
 import {
@@ -43,6 +46,7 @@ import { makePartitions } from './partitions.ts'
 import { AccountNumbers } from './rows.ts'
 import { migrate } from './schema.ts'
 import { Watch } from './watch.ts'
+import { workPage } from './work.ts'
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. */
@@ -166,6 +170,25 @@ export class PostgresStore implements Store {
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
     const sql = spendSql('bursar.spend', query, ['$1', '$2'])
     return spendRows(await this.#all(sql, query.from, query.to), query)
+  }
+
+  async work(query: WorkQuery): Promise<readonly WorkRow[]> {
+    try {
+      return await workPage(this.#reads, query)
+    } catch (error) {
+      throw unavailable(error)
+    }
+  }
+
+  async outcomeEvent(id: string): Promise<BookedOutcome | null> {
+    const sql = 'select seq, json from bursar.outcome_event where id = $1'
+    return (await this.#all(sql, id)).map(outcomeFromRow)[0] ?? null
+  }
+
+  async outcomeEvents(query: OutcomeQuery): Promise<readonly BookedOutcome[]> {
+    const { type, from, to, after, limit } = query
+    const sql = outcomesSql('bursar.outcome_event', ['$1::text', '$2', '$3', '$4', '$5'])
+    return (await this.#all(sql, type ?? '', from, to, after, limit)).map(outcomeFromRow)
   }
 
   change(change: Change, audit: AuditRow): Promise<void> {
