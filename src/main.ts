@@ -236,6 +236,9 @@ const house: House = {
       return restore(from, ledgerIn(data))
     },
   },
+  bills: {
+    lines: async (ask) => (await import('#files/bill-lines.ts')).billLines(ask),
+  },
   unitCosts: {
     answer: async ({ vendors, ...ask }) => {
       const { unitCostOf } = await import('#files/unit-cost.ts')

@@ -10,6 +10,7 @@ import { addOutcomeCommands } from './outcomes.ts'
 import { addReportCommands } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
 import { addTop } from './top.ts'
+import { addBillCommands, type BillFiles } from './bills.ts'
 import { addUnitCost, type UnitCosts } from './unit-cost.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
@@ -30,6 +31,7 @@ export interface House {
   readonly ledger: LedgerFiles
   readonly server: () => Server
   readonly unitCosts: UnitCosts
+  readonly bills: BillFiles
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
   simulate(options: SimulateOptions): Promise<void>
@@ -97,6 +99,7 @@ function commands(house: House): Command {
   addLedgerCommands(program, output, house.ledger)
   addPeopleCommands(program, output, house.server)
   addUnitCost(program, output, house.unitCosts)
+  addBillCommands(program, output, house.server, house.bills)
   return program
 }
 

@@ -10,6 +10,7 @@ import { channelRoutes } from './channels.ts'
 import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
+import { billRoutes } from './bills.ts'
 import { callRoutes } from './calls.ts'
 import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
@@ -17,9 +18,11 @@ import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
 import { openApi } from './openapi.ts'
+import { monthRoutes } from './months.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
 import { notLeads, type Route } from './route.ts'
+import { reconcileRoutes } from './reconcile.ts'
 import { replayRoutes } from './replays.ts'
 import { reviewRoutes } from './reviews.ts'
 import { sessionRoutes } from './sessions.ts'
@@ -41,6 +44,9 @@ export const routes: readonly Route[] = [
   ...outcomeRoutes,
   ...unitCostRoutes,
   ...forecastRoutes,
+  ...billRoutes,
+  ...reconcileRoutes,
+  ...monthRoutes,
   ...configRoutes,
   ...replayRoutes,
   ...aboutRoutes,

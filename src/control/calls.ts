@@ -1,5 +1,7 @@
+import { requireOpen } from './months.ts'
 import { z } from 'zod'
 import type { Hold } from '#core/journal.ts'
+import { toIso } from '#core/time.ts'
 import { parseUsd } from '#core/money.ts'
 import { spentWithin } from '#core/role.ts'
 import { parseId } from '#lib/id.ts'
@@ -75,6 +77,7 @@ export const callRoutes: readonly Route[] = [
       const cost = parseUsd(body.cost_usd)
       if (cost === null || cost < 0n) throw invalid('cost_usd', 'write it as 0.067500000')
       const before = await holdOf(deps, body.hold)
+      requireOpen(deps, toIso(before.madeAt).slice(0, 7))
       const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
       const { result } = await deps.store.run(
         { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name },

@@ -107,6 +107,8 @@ export interface AdjustCommand {
   readonly cost: Nanos
   readonly reason: string
   readonly author: string
+  /** Merged with those of the hold. */
+  readonly facts?: Facts
 }
 
 export type Command =

@@ -12,6 +12,12 @@ export const recordKinds = [
   'climb',
   /** Who does a job that only one process may do: `AlertStore.lease`. */
   'lease',
+  /** An imported bill, and its lines in parts. */
+  'bill',
+  'bill_part',
+  'reconciliation',
+  /** A month that is closed: '2026-10'. */
+  'month',
 ] as const
 export type RecordKind = (typeof recordKinds)[number]
 
