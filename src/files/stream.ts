@@ -65,10 +65,11 @@ async function* csvRows(
   let no = 0
   let rows: [number, readonly string[]][] = []
   let bad: [number, string][] = []
-  const reader = csvReader(separator, (row) => {
+  const reader = csvReader(separator, (row, isBroken) => {
     no += 1
     if (header === null) header = row
-    else if (row.length === header.length) rows.push([no, row])
+    else if (isBroken) bad.push([no, 'a quote is not closed, or closed too soon'])
+    else if (row.length === header.length || endsEmpty(row, header)) rows.push([no, row])
     else bad.push([no, `${row.length} cells, where the header has ${header.length}`])
   })
   const batch = (): RawRows => {
@@ -84,6 +85,10 @@ async function* csvRows(
   reader.end()
   yield batch()
 }
+
+/** One comma too many at the end adds nothing: spreadsheets write it. */
+const endsEmpty = (row: readonly string[], header: readonly string[]): boolean =>
+  row.length === header.length + 1 && row.at(-1) === ''
 
 async function* jsonRows(
   source: Source,

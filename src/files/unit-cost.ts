@@ -1,6 +1,12 @@
 /** `bursar unit-cost`: bills and outcomes → what one outcome cost, and what is not in it. */
 import type { BillLine } from '#core/bill-line.ts'
-import { addDecimals, type Decimal, decimalZero, multiplyDecimals } from '#core/decimal.ts'
+import {
+  addDecimals,
+  compareDecimals,
+  type Decimal,
+  decimalZero,
+  multiplyDecimals,
+} from '#core/decimal.ts'
 import {
   addLine,
   addOutcome,
@@ -243,7 +249,7 @@ function answerOf(
     by: ask.by,
     total,
     groups,
-    kinds: [...tally.kinds].sort(([a], [b]) => (a < b ? -1 : 1)),
+    kinds: [...tally.kinds].sort(([, a], [, b]) => compareDecimals(b, a)),
     comparisons: compare(total, readVendors(ask.vendors)),
     notCounted: [...rest, ...outcomesAside(outcomes, outside)],
     unmatched: [...lost.costs, ...lost.outcomes],

@@ -258,6 +258,39 @@ test('the database and the reader of rows agree to the last digit, whatever the 
   )
 }, 120_000)
 
+test('whatever the quotes and line ends, both ways read the same rows and name the same bad ones', async () => {
+  const cell = fc.oneof(
+    fc.stringMatching(/^[ab ,"\n\r;']{0,6}$/),
+    fc.constantFrom('m', '', 'é', '"'),
+  )
+  const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
+  const written = fc.tuple(
+    cell,
+    fc.constantFrom(inQuotes, inCsv, (text: string) => text),
+  )
+  const row = fc.record({
+    model: written,
+    key: fc.option(written, { freq: 9 }),
+    cost: fc.constantFrom('1', '2.5', '0.25', ''),
+    end: fc.constantFrom('\n', '\r\n', '\n\n', '\r\n\r\n', ',\n'),
+  })
+  const header = 'usage_date_utc,model,token_type,cost_usd,api_key\n'
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { maxLength: 30 }), async (rows) => {
+      const lines = rows.map(({ model: [model, as], cost, key, end }) => {
+        const last = key === null ? [] : [key[1](key[0])]
+        return ['2026-10-05', as(model), 'output', cost, ...last].join(',') + end
+      })
+      const path = file(header + lines.join(''), 'csv')
+      const plain = await read([path], { engine: 'rows', wanted: ['model', 'key'] })
+      const squeezed = await read([path], { engine: 'sql', wanted: ['model', 'key'] })
+      expect(sums(squeezed)).toEqual(sums(plain))
+      expect(squeezed.report.bad).toEqual(plain.report.bad)
+    }),
+    { numRuns: 100 },
+  )
+}, 120_000)
+
 /** Money and tokens of each group that was asked for. */
 function sums({ lines }: Read): ReadonlyMap<string, readonly [string, string, number]> {
   const found = new Map<string, [Decimal, Decimal, number]>()
