@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { root } from './bootstrap.mjs'
 
-const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { dependencies, optionalDependencies } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+)
 // What is optional is looked for when it is needed, and may be absent.
 const names = Object.keys({ ...dependencies, ...optionalDependencies })
 const bundle = await rolldown({

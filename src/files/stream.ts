@@ -23,7 +23,7 @@ export interface Stated {
 export type Progress = (bytes: number) => void
 
 /** A document in one piece must be held in memory: a larger one has to come as JSON lines. */
-const documentMax = 512 * 1024 * 1024
+const documentMax = 128 * 1024 * 1024
 
 export async function* streamRows(
   source: Source,
@@ -118,7 +118,8 @@ async function* jsonRows(
     rest += text
     if (isLines === null) isLines = startsWithWholeLine(rest)
     if (isLines !== true) {
-      if (rest.length > documentMax) throw new FileProblem(`${source.path}: too large a document`)
+      if (rest.length > documentMax)
+        throw new FileProblem(`${source.path} is one document of over 128 MB: give JSON lines`)
       continue
     }
     const lines = rest.split('\n')

@@ -159,6 +159,34 @@ test('groups by agent add up to the bill; what does not match is named with its 
   expect(found.unmatched[0]).toMatchObject({ agent: 'sales-bot', cost_usd: '2.4', outcomes: 0 })
 })
 
+test('a bill by the month has all of its days; tax for the month makes none', async () => {
+  const monthly = readFileSync(focus, 'utf8').replaceAll(
+    /2026-10-0[67]T00:00:00Z,2026-10-0[56]T00:00:00Z/g,
+    '2026-11-01,2026-10-01',
+  )
+  const found = await json('--bill', file('monthly.csv', monthly), '--outcomes', tickets)
+  expect(found).toMatchObject({ from: '2026-10-01', to: '2026-10-31', outcomes: 4 })
+  const cur = `${samples}aws/cur2_bedrock.synthetic.csv`
+  expect(await json('--bill', cur, '--outcomes', tickets)).toMatchObject({
+    cost_usd: '12.809983425',
+    from: '2026-10-05',
+    to: '2026-10-05',
+    outcomes: 1,
+  })
+})
+
+test('names that every object has are only names', async () => {
+  const odd = readFileSync(focus, 'utf8')
+    .replaceAll('support-bot', '__proto__')
+    .replaceAll(',Usage,', ',constructor,')
+  const rows = 'id,status,closed_at,agent\n1,done,2026-10-05,__proto__\n'
+  const asked = ['--bill', file('odd-names.csv', odd), '--outcomes', file('odd-rows.csv', rows)]
+  const { groups, cost_usd } = await json(...asked, '--by', 'agent')
+  expect(cost_usd).toBe('4.6972873')
+  expect(groups.map(({ agent, outcomes }) => [agent, outcomes])).toContainEqual(['__proto__', 1])
+  expect((await run(...asked, '--by', 'constructor')).code).toBe(2)
+})
+
 test('names of the bill are mapped once, and kept; names of agents are made one', async () => {
   const asked = ['--bill', anthropic, '--outcomes', tickets, '--by', 'agent']
   const refused = await run(...asked)
