@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import type { BillLine } from '#core/bill-line.ts'
+import { type BillLine, partOf } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, decimalZero, formatDecimal } from '#core/decimal.ts'
 import { csvReader, separatorOf } from '#bills/csv.ts'
 import { parseExact, rowsOf } from '#bills/documents.ts'
@@ -145,6 +145,50 @@ test.each(bills)('%s gives its total in any order and in any parts', async (name
     { numRuns: 8 },
   )
 })
+
+test('Parquet as the clouds write it: structs, lists, maps, doubles and times', async () => {
+  await using desk = await openDesk()
+  const gcp = join(folder, 'nested-gcp.parquet')
+  const lines = `${samples}gcp/billing_export_detailed.synthetic.jsonl`
+  await desk.connection.run(
+    `COPY (SELECT * REPLACE (CAST(cost AS DOUBLE) AS cost) FROM read_json('${lines}'))
+     TO '${gcp}' (FORMAT parquet)`,
+  )
+  const cur = join(folder, 'nested-cur.parquet')
+  const csv = `${samples}aws/cur2_bedrock.synthetic.csv`
+  await desk.connection.run(
+    `COPY (SELECT * REPLACE (
+       CAST(line_item_unblended_cost AS DOUBLE) AS line_item_unblended_cost,
+       CAST(line_item_usage_amount AS DOUBLE) AS line_item_usage_amount,
+       CAST(line_item_usage_start_date AS TIMESTAMP) AS line_item_usage_start_date,
+       CAST(json(resource_tags) AS MAP(VARCHAR, VARCHAR)) AS resource_tags,
+       CAST(json(product) AS MAP(VARCHAR, VARCHAR)) AS product)
+     FROM read_csv('${csv}', header=true, all_varchar=true)) TO '${cur}' (FORMAT parquet)`,
+  )
+  const wanted = ['agent', 'project', 'model', 'day']
+  for (const [parquet, text, total] of [
+    [gcp, lines, expected.gcp.net_usd],
+    [cur, csv, expected.aws_cur2.net_usd],
+  ] as const) {
+    const plain = await read([text], { wanted })
+    for (const engine of ['rows', 'sql'] as const) {
+      const found = await read([parquet], { engine, wanted })
+      expect(found.total).toBe(total)
+      expect(found.report.bad).toEqual([])
+      expect(groupsOf(found, wanted)).toEqual(groupsOf(plain, wanted))
+    }
+  }
+})
+
+/** Money by what was asked for. */
+function groupsOf({ lines }: Read, wanted: readonly string[]): readonly (readonly string[])[] {
+  const found = new Map<string, Decimal>()
+  for (const line of lines) {
+    const key = JSON.stringify([line.kind, ...wanted.map((name) => partOf(line, name))])
+    found.set(key, addDecimals(found.get(key) ?? decimalZero, line.net ?? decimalZero))
+  }
+  return [...found].map(([key, net]) => [key, formatDecimal(net)]).sort()
+}
 
 test('the usage of the AWS bill is apart from its tax, credit and discount', async () => {
   const { lines } = await read([`${samples}aws/cur2_bedrock.synthetic.csv`])
