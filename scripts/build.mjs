@@ -5,8 +5,11 @@ import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { root } from './bootstrap.mjs'
 
-const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const names = Object.keys(dependencies)
+const { dependencies, optionalDependencies } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+)
+// What is optional is looked for when it is needed, and may be absent.
+const names = Object.keys({ ...dependencies, ...optionalDependencies })
 const bundle = await rolldown({
   input: {
     main: join(root, 'src', 'main.ts'),

@@ -2,6 +2,7 @@
 import type { LineKind } from '#core/bill-line.ts'
 import { type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import type { Draft, Format, RowView } from './format.ts'
+import { lookUp } from './values.ts'
 
 const cent: Decimal = { digits: 1n, places: 2 }
 
@@ -19,7 +20,7 @@ const kinds: Readonly<Record<string, LineKind>> = {
 }
 
 function kindOf(row: RowView): LineKind {
-  const known = kinds[row.text('tokentype')]
+  const known = lookUp(kinds, row.text('tokentype'))
   if (known !== undefined) return known
   return /web_search|code_execution|session/.test(row.text('costtype')) ? 'tool' : 'other'
 }

@@ -2,7 +2,7 @@
 import type { LineKind } from '#core/bill-line.ts'
 import { type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import type { Format, RowView } from './format.ts'
-import { dayBefore } from './values.ts'
+import { lookUp } from './values.ts'
 
 const bedrock = 'bedrock'
 
@@ -39,7 +39,7 @@ const lineTypes: Readonly<Record<string, LineKind>> = {
 
 function kindOf(lineType: string, usage: LineKind): LineKind {
   const name = lineType.toLowerCase()
-  return lineTypes[name] ?? (name.endsWith('discount') ? 'discount' : usage)
+  return lookUp(lineTypes, name) ?? (name.endsWith('discount') ? 'discount' : usage)
 }
 
 const blocks: Readonly<Record<string, bigint>> = {
@@ -52,7 +52,7 @@ const blocks: Readonly<Record<string, bigint>> = {
 function quantityOf(row: RowView): { quantity: Decimal | null; unit: string | null } {
   const quantity = row.amount('lineitemusageamount')
   const unit = row.text('pricingunit')
-  const block = blocks[unit.toLowerCase()]
+  const block = lookUp(blocks, unit.toLowerCase())
   if (quantity === null || block === undefined) return { quantity, unit: unit || null }
   return { quantity: multiplyDecimals(quantity, { digits: block, places: 0 }), unit: 'tokens' }
 }
@@ -76,11 +76,12 @@ export const awsCur: Format = {
     'lineitemlineitemtype',
     'lineitemusagetype',
     'lineitemusagestartdate',
+    'lineitemusageenddate',
     'lineitemproductcode',
     'billbillingperiodstartdate',
     'pricingunit',
   ],
-  dates: ['lineitemusagestartdate', 'billbillingperiodstartdate'],
+  dates: ['lineitemusagestartdate', 'lineitemusageenddate', 'billbillingperiodstartdate'],
   dimensions: {
     tags: ['resourcetags', 'tags'],
     project: ['resourcetags', 'tags', 'lineitemresourceid'],
@@ -92,12 +93,14 @@ export const awsCur: Format = {
   read(row) {
     const net = row.money('lineitemunblendedcost')
     const usage = usageType(row.text('lineitemusagetype'))
+    const day = row.day('lineitemusagestartdate')
     const tags = { ...row.tags('tags'), ...row.tags('resourcetags') }
     const resource = row.text('lineitemresourceid')
     return [
       {
         provider: 'aws',
-        day: row.day('lineitemusagestartdate'),
+        day,
+        lastDay: row.lastDay('lineitemusageenddate', day),
         month: row.month('billbillingperiodstartdate'),
         service: row.text('lineitemproductcode'),
         model: usage.model,
@@ -128,13 +131,13 @@ export const awsCostExplorer: Format = {
   read(row) {
     const net = row.money('costamount')
     const usage = usageType(row.text('usagetype'))
-    const end = row.day('periodend')
+    const day = row.day('periodstart')
     const tags = row.tags('tags')
     return [
       {
         provider: 'aws',
-        day: row.day('periodstart'),
-        ...(end === null ? {} : { lastDay: dayBefore(end) }),
+        day,
+        lastDay: row.lastDay('periodend', day),
         service: row.text('service'),
         model: usage.model,
         kind: kindOf(row.text('recordtype').replaceAll(' ', ''), usage.kind),

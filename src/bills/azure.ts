@@ -2,6 +2,7 @@
 import type { LineKind } from '#core/bill-line.ts'
 import { type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import type { Format, RowView } from './format.ts'
+import { lookUp } from './values.ts'
 
 const chargeTypes: Readonly<Record<string, LineKind>> = {
   refund: 'refund',
@@ -92,7 +93,7 @@ export const azureCost: Format = {
         month: row.month('billingperiodstartdate'),
         service: row.text('metercategory'),
         model: meterModel(meter),
-        kind: chargeTypes[row.text('chargetype').toLowerCase()] ?? usage,
+        kind: lookUp(chargeTypes, row.text('chargetype').toLowerCase()) ?? usage,
         ...quantityOf(row, usage),
         net,
         // One account an agent is the only split this bill has: it does not name the deployment.

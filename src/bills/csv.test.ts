@@ -2,6 +2,18 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { csvReader, separatorOf } from './csv.ts'
 
+test.each([
+  ['a,"b\n1,2\n', [true]],
+  ['a,"b"c\nx,y\n', [true, false, false]],
+  ['a,"b ""c"""\n"",d\n', [false, false]],
+])('whether the rows of %j are broken', (text, broken) => {
+  const found: boolean[] = []
+  const reader = csvReader(',', (_row, isBroken) => found.push(isBroken))
+  reader.push(text)
+  reader.end()
+  expect(found).toEqual(broken)
+})
+
 function read(parts: readonly string[], separator = ','): readonly (readonly string[])[] {
   const rows: (readonly string[])[] = []
   const reader = csvReader(separator, (row) => rows.push(row))

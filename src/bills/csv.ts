@@ -13,12 +13,17 @@ const carriageReturn = 0x0d
 
 /**
  * Calls `onRow` for each row, in order; quotes may hold commas, quotes and line ends. Rows that are
- * empty are passed over. A row holds what it holds: who reads it counts its cells.
+ * empty are passed over. A row holds what it holds: who reads it counts its cells. It is broken
+ * when a quote is never closed, or stands before something other than a separator.
  */
-export function csvReader(separator: string, onRow: (row: string[]) => void): CsvReader {
+export function csvReader(
+  separator: string,
+  onRow: (row: string[], isBroken: boolean) => void,
+): CsvReader {
   const comma = separator.charCodeAt(0)
   let rest = ''
   let row: string[] = []
+  let isBroken = false
 
   /** Reads whole rows of `text`; gives the offset of the first that is not whole. */
   const read = (text: string, isLast: boolean): number => {
@@ -29,6 +34,7 @@ export function csvReader(separator: string, onRow: (row: string[]) => void): Cs
       if (cell === null) break
       row.push(cell.text)
       at = cell.end
+      if (cell.isBroken) isBroken = true
       if (text.charCodeAt(at) === comma) {
         at += 1
         if (at < text.length || !isLast) continue
@@ -36,11 +42,13 @@ export function csvReader(separator: string, onRow: (row: string[]) => void): Cs
       }
       if (text.charCodeAt(at) === carriageReturn) at += 1
       if (text.charCodeAt(at) === lineFeed) at += 1
-      if (row.length > 1 || row[0] !== '') onRow(row)
+      if (row.length > 1 || row[0] !== '') onRow(row, isBroken)
       row = []
+      isBroken = false
       rowStart = at
     }
     row = []
+    isBroken = false
     return rowStart
   }
   const end = (): void => {
@@ -60,11 +68,12 @@ export function csvReader(separator: string, onRow: (row: string[]) => void): Cs
 interface Cell {
   readonly text: string
   readonly end: number
+  readonly isBroken: boolean
 }
 
 /** The cell that begins at `at`; null when the text ends before it is known where the cell does. */
 function cellAt(text: string, at: number, comma: number, isLast: boolean): Cell | null {
-  if (text.charCodeAt(at) === quote) return quotedAt(text, at, isLast)
+  if (text.charCodeAt(at) === quote) return quotedAt(text, at, comma, isLast)
   let end = at
   for (; end < text.length; end += 1) {
     const code = text.charCodeAt(end)
@@ -72,18 +81,24 @@ function cellAt(text: string, at: number, comma: number, isLast: boolean): Cell 
     if (code === carriageReturn && (text.charCodeAt(end + 1) === lineFeed || isLast)) break
   }
   if (end === text.length && !isLast) return null
-  return { text: text.slice(at, end), end }
+  return { text: text.slice(at, end), end, isBroken: false }
 }
 
-function quotedAt(text: string, at: number, isLast: boolean): Cell | null {
+function quotedAt(text: string, at: number, comma: number, isLast: boolean): Cell | null {
   for (let from = at + 1; ; ) {
     const found = text.indexOf('"', from)
-    if (found === -1) return isLast ? { text: text.slice(at), end: text.length } : null
+    const end = found + 1
+    if (found === -1) {
+      return isLast ? { text: text.slice(at), end: text.length, isBroken: true } : null
+    }
     // Whether this is one quote or two is known only with the next character.
-    if (found + 1 === text.length && !isLast) return null
-    if (text.charCodeAt(found + 1) !== quote) {
+    if (end === text.length && !isLast) return null
+    const next = text.charCodeAt(end)
+    if (next !== quote) {
       const inside = text.slice(at + 1, found)
-      return { text: inside.includes('"') ? inside.replaceAll('""', '"') : inside, end: found + 1 }
+      const cell = inside.includes('"') ? inside.replaceAll('""', '"') : inside
+      const isEnd = next === comma || next === lineFeed || next === carriageReturn
+      return { text: cell, end, isBroken: !isEnd && end < text.length }
     }
     from = found + 2
   }

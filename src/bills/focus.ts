@@ -2,6 +2,7 @@
 import type { LineKind } from '#core/bill-line.ts'
 import { type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import type { Format, RowView } from './format.ts'
+import { lookUp } from './values.ts'
 
 const categories: Readonly<Record<string, LineKind>> = {
   tax: 'tax',
@@ -20,7 +21,7 @@ function tokenKind(text: string): LineKind {
 }
 
 function kindOf(row: RowView): LineKind {
-  const category = categories[row.text('chargecategory').toLowerCase()]
+  const category = lookUp(categories, row.text('chargecategory').toLowerCase())
   if (category !== undefined) return category
   if (row.text('chargeclass').toLowerCase() === 'correction') return 'adjustment'
   return tokenKind(row.text('xtokentype') || row.text('skumeter') || row.text('chargedescription'))
@@ -61,6 +62,7 @@ export const focus: Format = {
     'chargecategory',
     'chargeclass',
     'chargeperiodstart',
+    'chargeperiodend',
     'billingperiodstart',
     'consumedunit',
     'servicename',
@@ -71,7 +73,7 @@ export const focus: Format = {
     'skumeter',
     'chargedescription',
   ],
-  dates: ['chargeperiodstart', 'billingperiodstart'],
+  dates: ['chargeperiodstart', 'chargeperiodend', 'billingperiodstart'],
   dimensions: {
     tags: ['tags', 'xagent', 'xteam'],
     project: ['tags', 'resourcename'],
@@ -88,6 +90,7 @@ export const focus: Format = {
   read(row) {
     const net = row.money('billedcost')
     const [agent, team] = [row.text('xagent'), row.text('xteam')]
+    const day = row.day('chargeperiodstart')
     const tags: Readonly<Record<string, string>> = {
       ...row.tags('tags'),
       ...(agent === '' ? {} : { agent }),
@@ -96,7 +99,8 @@ export const focus: Format = {
     return [
       {
         provider: providerOf(row),
-        day: row.day('chargeperiodstart'),
+        day,
+        lastDay: row.lastDay('chargeperiodend', day),
         month: row.month('billingperiodstart'),
         service: row.text('servicename'),
         model: row.text('xmodel') || row.tags('skupricedetails').x_model || '',

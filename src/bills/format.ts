@@ -10,7 +10,9 @@ import type { Decimal } from '#core/decimal.ts'
 
 /** What a format's reader says of a row; the rest of a line is filled in around it. */
 export type Draft = Pick<BillLine, 'provider' | 'kind' | 'net'> &
-  Partial<Omit<BillLine, 'day' | 'month' | 'source' | 'format' | 'rows'>> & {
+  Partial<Omit<BillLine, 'day' | 'lastDay' | 'month' | 'source' | 'format' | 'rows'>> & {
+    /** The day itself, when null. */
+    readonly lastDay?: string | null
     /** That of the day, when null. */
     readonly month?: string | null
     /** Null when the row's date could not be read, which is told as a bad row. */
@@ -27,6 +29,8 @@ export interface RowView {
   money(column: string): Decimal | null
   /** 'YYYY-MM-DD' of a date, a time or Unix seconds. Null, and a bad row, when it is none. */
   day(column: string): string | null
+  /** The last day before an end that is exclusive, but no day before `first`; null when empty. */
+  lastDay(column: string, first: string | null): string | null
   /** 'YYYY-MM' of a billing period's first day; null where the cell is empty. */
   month(column: string): string | null
   /** Tags of a column, by lower-case name without the provider's prefix. */

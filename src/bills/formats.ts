@@ -5,6 +5,7 @@ import { awsCostExplorer, awsCur } from './aws.ts'
 import { azureCost } from './azure.ts'
 import { focus } from './focus.ts'
 import { canonical, type Format } from './format.ts'
+import { lookUp } from './values.ts'
 import { gcpExport } from './gcp.ts'
 import { type Mapping, mappedFormat } from './mapped.ts'
 import { openaiCosts, openaiOtherUsage, openaiUsage } from './openai.ts'
@@ -27,7 +28,7 @@ const formats: readonly Format[] = [
 export function namesIn(format: Format, header: readonly string[]): readonly string[] {
   return header.map((column) => {
     const name = canonical(column)
-    return format.aliases?.[name] ?? name
+    return lookUp(format.aliases ?? {}, name) ?? name
   })
 }
 
@@ -53,12 +54,12 @@ export function columnsFor(
   if (format.currency !== null) found.add(format.currency)
   const tags = format.dimensions.tags ?? []
   for (const name of wanted) {
-    const columns = format.dimensions[name] ?? (isDimension(name) ? [] : tags)
+    const columns = lookUp(format.dimensions, name) ?? (isDimension(name) ? [] : tags)
     for (const column of columns) found.add(column)
   }
   for (const [their, our] of mapping) {
     if (!wanted.includes(our)) continue
-    found.add(format.aliases?.[their] ?? their)
+    found.add(lookUp(format.aliases ?? {}, their) ?? their)
     for (const column of tags) found.add(column)
   }
   return found

@@ -2,7 +2,7 @@
 import type { LineKind } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, decimalZero, timesWhole } from '#core/decimal.ts'
 import type { Draft, Format, RowView } from './format.ts'
-import { parseAmount } from './values.ts'
+import { lookUp, parseAmount } from './values.ts'
 
 const costTypes: Readonly<Record<string, LineKind>> = {
   tax: 'tax',
@@ -84,7 +84,7 @@ export const gcpExport: Format = {
     }
     const line: Draft = {
       ...about,
-      kind: costTypes[row.text('costtype').toLowerCase()] ?? usage,
+      kind: lookUp(costTypes, row.text('costtype').toLowerCase()) ?? usage,
       quantity: row.amount('usageamount'),
       // The unit's name is "count" or "requests", and means tokens: the SKU says so.
       unit: isTokens ? 'tokens' : 'uses',

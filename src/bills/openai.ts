@@ -3,6 +3,7 @@ import type { LineKind } from '#core/bill-line.ts'
 import { subtractDecimals, type Decimal, multiplyDecimals } from '#core/decimal.ts'
 import { usageLines } from './anthropic.ts'
 import type { Format, RowView } from './format.ts'
+import { lookUp } from './values.ts'
 
 const classes: Readonly<Record<string, LineKind>> = {
   input: 'input',
@@ -14,7 +15,7 @@ const classes: Readonly<Record<string, LineKind>> = {
 /** "gpt-5-mini, cached input" → model and class. Other texts are tools, storage, or not known. */
 function lineItem(text: string): { readonly model: string; readonly kind: LineKind } {
   const cut = text.lastIndexOf(', ')
-  const kind = cut === -1 ? undefined : classes[text.slice(cut + 2).toLowerCase()]
+  const kind = cut === -1 ? undefined : lookUp(classes, text.slice(cut + 2).toLowerCase())
   if (kind !== undefined) return { model: text.slice(0, cut).replace(/ batch$/, ''), kind }
   const isTool = /web search|code interpreter|file search|tool|session/i.test(text)
   return { model: '', kind: /storage/i.test(text) ? 'storage' : isTool ? 'tool' : 'other' }

@@ -3,7 +3,7 @@ import type { BillLine } from '#core/bill-line.ts'
 import { addDecimals, type Decimal, timesWhole } from '#core/decimal.ts'
 import { canonical, type Draft, type Format, type RowView } from './format.ts'
 import type { Mapping } from './mapped.ts'
-import { parseAmount, parseDay, parseTags } from './values.ts'
+import { dayBefore, lookUp, parseAmount, parseDay, parseTags } from './values.ts'
 
 /** Cells by canonical name, as the file has them. */
 export type Cells = Readonly<Record<string, string | null | undefined>>
@@ -102,6 +102,12 @@ function viewOf(row: Row, problems: string[]): RowView {
     bad,
     day,
     month: (column) => (text(column) === '' ? null : (day(column)?.slice(0, 7) ?? null)),
+    lastDay(column, first) {
+      const end = text(column) === '' ? null : day(column)
+      if (end === null) return null
+      const last = dayBefore(end)
+      return first !== null && last < first ? first : last
+    },
     rows: BigInt(row.rows),
     amount,
     money(column) {
@@ -117,7 +123,9 @@ function viewOf(row: Row, problems: string[]): RowView {
   }
 }
 
-const shown = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}...` : text)
+/** Enough of a cell to find it by, without what could move a terminal's cursor. */
+const shown = (text: string): string =>
+  (text.length > 40 ? `${text.slice(0, 40)}...` : text).replace(/[\p{Cc}\p{Cf}]/gu, '?')
 
 function lineOf(
   format: Format,
@@ -170,7 +178,7 @@ function mappedValue(
   tags: Readonly<Record<string, string>>,
   their: string,
 ): string {
-  const cell = cells[format.aliases?.[their] ?? their]
+  const cell = cells[lookUp(format.aliases ?? {}, their) ?? their]
   if (cell !== undefined && cell !== null && cell.trim() !== '') return cell.trim()
   return Object.entries(tags).find(([name]) => canonical(name) === their)?.[1] ?? ''
 }

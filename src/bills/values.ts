@@ -35,6 +35,14 @@ function dayOf(year = '', month = '', day = ''): string | null {
   return Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== text ? null : text
 }
 
+/** What a table says of a name that a file gave: never what every object has. */
+export function lookUp<Value>(
+  table: Readonly<Record<string, Value>>,
+  name: string,
+): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined
+}
+
 /** The day before, for ends that are exclusive. */
 export function dayBefore(day: string): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) - 86_400_000).toISOString().slice(0, 10)

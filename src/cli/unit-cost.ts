@@ -144,7 +144,8 @@ const count = (n: number, one: string): string =>
 
 function print(output: Output, answer: UnitCostAnswer): void {
   const { total, by, groups, from, to } = answer
-  const each = total.each === null ? 'no outcome counts' : `${shortUsd(total.each)} each`
+  const each =
+    total.each === null ? 'no outcome counts' : `${shortUsd(total.each, total.outcomes)} each`
   output.out(
     `\n  ${shortUsd(total.cost)} / ${count(total.outcomes, 'outcome')} = ${each}\n` +
       `  ${rangeOf(total)}\n` +
@@ -183,8 +184,8 @@ const numbers = ['cost', 'outcomes', 'each', 'low', 'high']
 function rangeOf({ low, high, outcomes }: UnitCost): string {
   if (low === null && high === null) return ''
   const few = outcomes < 30 ? '; few outcomes, so a wide range' : ''
-  const end = high === null ? 'upwards' : `to ${shortUsd(high)}`
-  return `95 % interval ${shortUsd(low)} ${end} (exact Poisson${few})`
+  const end = high === null ? 'upwards' : `to ${shortUsd(high, outcomes)}`
+  return `95 % interval ${shortUsd(low, outcomes)} ${end} (exact Poisson${few})`
 }
 
 function groupRow(by: readonly string[], row: UnitCost): Readonly<Record<string, unknown>> {
@@ -193,9 +194,9 @@ function groupRow(by: readonly string[], row: UnitCost): Readonly<Record<string,
     ...Object.fromEntries(values),
     cost: shortUsd(row.cost),
     outcomes: row.outcomes,
-    each: shortUsd(row.each),
-    low: shortUsd(row.low),
-    high: shortUsd(row.high),
+    each: shortUsd(row.each, row.outcomes),
+    low: shortUsd(row.low, row.outcomes),
+    high: shortUsd(row.high, row.outcomes),
   }
 }
 
@@ -211,8 +212,9 @@ function printRest(output: Output, answer: UnitCostAnswer): void {
     )
   }
   for (const { what, count: n, amount, currency } of notCounted) {
-    const money = amount === null ? '' : `, ${formatDecimal(amount)} ${currency ?? ''}`
-    lines.push(`not counted: ${n} ${amount === null ? '' : 'rows of '}${what}${money}`)
+    const size =
+      amount === null ? String(n) : `${count(n, 'row')}, ${formatDecimal(amount)} ${currency ?? ''}`
+    lines.push(`not counted: ${what}: ${size}`)
   }
   lines.push(...notes.map((note) => `note: ${note}`))
   if (lines.length > 0) output.out(`${lines.map((line) => `  ${printable(line)}`).join('\n')}\n`)

@@ -80,7 +80,7 @@ export const isDimension = (name: string): name is Dimension =>
 
 /** What the line says of `name`: a dimension, else a tag; null when it says nothing. */
 export function partOf(line: BillLine, name: string): string | null {
-  const tag = line.tags[name]
+  const tag = Object.hasOwn(line.tags, name) ? line.tags[name] : ''
   if (tag !== undefined && tag !== '') return tag
   return isDimension(name) ? line[name] : null
 }

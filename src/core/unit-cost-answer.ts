@@ -87,10 +87,12 @@ export function answerJson(answer: UnitCostAnswer) {
 }
 
 /** For people: cents, or as many places as a small amount takes; grouped in thousands. */
-export function shortUsd(amount: Decimal | null): string {
+export function shortUsd(amount: Decimal | null, outcomes = Number.POSITIVE_INFINITY): string {
   if (amount === null) return ''
   const size = Math.abs(Number(formatDecimal(amount)))
-  const places = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 6
+  // What few outcomes tell, four places would only pretend to know.
+  const isCoarse = size === 0 || size >= (outcomes < 30 ? 0.1 : 1)
+  const places = isCoarse ? 2 : size >= 0.01 ? 4 : 6
   const text = formatDecimal(divideDecimal(amount, 1n, places))
   const [whole = '', fraction = ''] = text.split('.')
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',')

@@ -152,17 +152,26 @@ async function readFile(reader: Reader): Promise<void> {
 async function readSqueezed(reader: Reader): Promise<void> {
   const { source, format, header, mapping, options } = reader
   const keys = columnsFor(format, options.wanted, mapping)
-  const rejected = await groupedRows(
-    source,
-    header,
-    format,
-    [...keys],
-    options.all,
-    reader.progress,
-    (row) => take(reader, readRow(format, row, { mapping, all: options.all }), row),
-  )
-  if (rejected + reader.lost === 0) return
-  // A group does not know its rows' numbers: they are looked up, once it is known that it must be.
+  let isDone: boolean
+  try {
+    isDone = await groupedRows(source, header, format, {
+      keys: [...keys],
+      all: options.all,
+      progress: reader.progress,
+      onRow: (row) => take(reader, readRow(format, row, { mapping, all: options.all }), row),
+    })
+  } catch (error) {
+    // Groups come out when all is read: of a text that the database gives up on, none has yet.
+    if (source.content.kind === 'parquet' || reader.rows > 0) throw error
+    isDone = false
+  }
+  if (!isDone) return readEach(reader, (reading, row) => take(reader, reading, row))
+  if (reader.lost > 0) await nameBadRows(reader)
+}
+
+/** A group does not know its rows' numbers: they are looked up, where that must be. */
+async function nameBadRows(reader: Reader): Promise<void> {
+  const { source, bad } = reader
   const found: BadRow[] = []
   let count = 0
   await readEach(reader, (reading, row) => {
@@ -172,10 +181,10 @@ async function readSqueezed(reader: Reader): Promise<void> {
       found.push({ file: source.path, row: row.no, message: reading.message })
     }
   })
-  reader.bad.push(...found)
-  const rest = Math.max(count, rejected + reader.lost) - found.length
+  bad.push(...found)
+  const rest = Math.max(count, reader.lost) - found.length
   if (rest > 0) {
-    reader.bad.push({ file: source.path, row: null, message: `${rest} more bad rows like these` })
+    bad.push({ file: source.path, row: null, message: `${rest} more bad rows like these` })
   }
 }
 

@@ -47,16 +47,25 @@ export async function headerOf(source: Source): Promise<readonly string[]> {
   throw new FileProblem(`${source.path} has no rows`)
 }
 
-/** Calls `onRow` for each group; resolves to how many rows have another number of cells. */
+export interface Grouping {
+  /** Columns to be told apart, canonical. */
+  readonly keys: readonly string[]
+  /** Of other services too. */
+  readonly all: boolean
+  readonly progress: (bytes: number) => void
+  readonly onRow: (row: Row) => void
+}
+
+/**
+ * Calls `onRow` for each group. False, and no group, where the file has rows that are no rows of a
+ * table: what such a row does to its neighbours, two readers see in two ways, so one must read all.
+ */
 export async function groupedRows(
   source: Source,
   header: readonly string[],
   format: Format,
-  keys: readonly string[],
-  all: boolean,
-  progress: (bytes: number) => void,
-  onRow: (row: Row) => void,
-): Promise<number> {
+  { keys, all, progress, onRow }: Grouping,
+): Promise<boolean> {
   await using desk = await openDesk()
   const table = await tableOf(desk, source)
   const { amounts, dates, currency } = format
@@ -69,11 +78,13 @@ export async function groupedRows(
     progress((source.bytes * Math.max(0, desk.connection.progress.percentage)) / 100)
   }, 200)
   try {
-    for await (const rows of queried(desk, sql)) {
+    await desk.connection.run(`CREATE TEMP TABLE squeezed AS ${sql}`)
+    if ((await rejected(desk, source)) > 0) return false
+    for await (const rows of queried(desk, 'SELECT * FROM squeezed')) {
       for (const row of rows) onRow(groupOf(source.path, amounts, kept, row))
     }
     progress(source.bytes)
-    return await rejected(desk, source)
+    return true
   } finally {
     clearInterval(timer)
   }
@@ -109,7 +120,7 @@ function groupOf(
 
 async function rejected({ connection }: Desk, source: Source): Promise<number> {
   if (source.content.kind !== 'csv') return 0
-  const count = 'SELECT CAST(count(DISTINCT (file_id, line)) AS INTEGER) FROM reject_errors'
+  const count = 'SELECT CAST(count(*) AS INTEGER) FROM reject_errors'
   const [row] = (await connection.runAndReadAll(count)).getRowsJS()
   return Number(row?.[0] ?? 0)
 }

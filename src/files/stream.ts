@@ -23,7 +23,7 @@ export interface Stated {
 export type Progress = (bytes: number) => void
 
 /** A document in one piece must be held in memory: a larger one has to come as JSON lines. */
-const documentMax = 512 * 1024 * 1024
+const documentMax = 128 * 1024 * 1024
 
 export async function* streamRows(
   source: Source,
@@ -65,10 +65,11 @@ async function* csvRows(
   let no = 0
   let rows: [number, readonly string[]][] = []
   let bad: [number, string][] = []
-  const reader = csvReader(separator, (row) => {
+  const reader = csvReader(separator, (row, isBroken) => {
     no += 1
     if (header === null) header = row
-    else if (row.length === header.length) rows.push([no, row])
+    else if (isBroken) bad.push([no, 'a quote is not closed, or closed too soon'])
+    else if (row.length === header.length || endsEmpty(row, header)) rows.push([no, row])
     else bad.push([no, `${row.length} cells, where the header has ${header.length}`])
   })
   const batch = (): RawRows => {
@@ -84,6 +85,10 @@ async function* csvRows(
   reader.end()
   yield batch()
 }
+
+/** One comma too many at the end adds nothing: spreadsheets write it. */
+const endsEmpty = (row: readonly string[], header: readonly string[]): boolean =>
+  row.length === header.length + 1 && row.at(-1) === ''
 
 async function* jsonRows(
   source: Source,
@@ -113,7 +118,8 @@ async function* jsonRows(
     rest += text
     if (isLines === null) isLines = startsWithWholeLine(rest)
     if (isLines !== true) {
-      if (rest.length > documentMax) throw new FileProblem(`${source.path}: too large a document`)
+      if (rest.length > documentMax)
+        throw new FileProblem(`${source.path} is one document of over 128 MB: give JSON lines`)
       continue
     }
     const lines = rest.split('\n')

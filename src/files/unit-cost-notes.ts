@@ -17,7 +17,8 @@ export function unknownText(path: string, header: readonly string[]): string {
   const proposals = propose(header)
   const lines = header.map((column) => {
     const found = proposals.find((one) => one.column === column)
-    return `  ${column}${found === undefined ? '' : `  ->  ${found.ours}`}`
+    const shown = column.replace(/[\p{Cc}\p{Cf}]/gu, '?')
+    return `  ${shown}${found === undefined ? '' : `  ->  ${found.ours}`}`
   })
   const quoted = (text: string): string => (/^[\w/.-]+$/.test(text) ? text : `"${text}"`)
   const flags = proposals.map(({ column, ours }) => `--map ${quoted(`${column}=${ours}`)}`)

@@ -1,6 +1,12 @@
 /** `bursar unit-cost`: bills and outcomes → what one outcome cost, and what is not in it. */
-import type { BillLine } from '#core/bill-line.ts'
-import { addDecimals, type Decimal, decimalZero, multiplyDecimals } from '#core/decimal.ts'
+import type { BillLine, LineKind } from '#core/bill-line.ts'
+import {
+  addDecimals,
+  compareDecimals,
+  type Decimal,
+  decimalZero,
+  multiplyDecimals,
+} from '#core/decimal.ts'
 import {
   addLine,
   addOutcome,
@@ -13,6 +19,7 @@ import {
 } from '#core/unit-cost.ts'
 import type { NotCounted, UnitCostAnswer } from '#core/unit-cost-answer.ts'
 import { canonical } from '#bills/format.ts'
+import { lookUp } from '#bills/values.ts'
 import { type BillOptions, type BillReport, readBill } from './bill.ts'
 import { FileProblem, UsageProblem } from './find.ts'
 import { openMappings } from './mappings.ts'
@@ -59,6 +66,11 @@ interface Gathered {
   readonly rates: ReadonlyMap<string, Decimal>
   /** Days of each provider's formats that have money, for bills that cover the same twice. */
   readonly days: DaysBilled
+  readonly span: Span
+  readonly wide: Span
+}
+
+interface Span {
   from: string
   to: string
 }
@@ -71,8 +83,8 @@ export async function unitCostOf(ask: UnitCostAsk): Promise<UnitCostAnswer> {
     ask,
     rates: ratesOf(ask.rates),
     days: new Map(),
-    from: '',
-    to: '',
+    span: { from: '', to: '' },
+    wide: { from: '', to: '' },
   }
   const report = await readBill(
     ask.bills,
@@ -135,13 +147,20 @@ function take(gathered: Gathered, line: BillLine): void {
   if (rate === undefined) {
     return setAside(aside, `cost in ${line.currency}: say --rate ${line.currency}=...`, line)
   }
-  if (gathered.from === '' || line.day < gathered.from) gathered.from = line.day
-  if (line.lastDay > gathered.to) gathered.to = line.lastDay
+  const span = wholePeriod.has(line.kind) ? gathered.wide : gathered.span
+  if (span.from === '' || line.day < span.from) span.from = line.day
+  if (line.lastDay > span.to) span.to = line.lastDay
   const formats = days.get(line.provider) ?? new Map<string, Set<string>>()
   days.set(line.provider, formats.set(line.format, formats.get(line.format) ?? new Set()))
   formats.get(line.format)?.add(line.day)
   addLine(tally, line, line.currency === 'USD' ? line.net : multiplyDecimals(line.net, rate))
 }
+
+/** Lines of a whole month or year: they do not say that a day was used, or is in the bill yet. */
+const wholePeriod: ReadonlySet<LineKind> = new Set(['tax', 'credit', 'discount', 'commitment'])
+
+/** The days that the bill has: of its use, or of all there is where it has no use. */
+const daysOf = ({ span, wide }: Gathered): Span => (span.from === '' ? wide : span)
 
 function setAside(aside: Aside, what: string, line: BillLine): void {
   const have = aside.get(what)
@@ -154,7 +173,9 @@ function setAside(aside: Aside, what: string, line: BillLine): void {
   }
 }
 
-function checkBill(report: BillReport, { tally, from, ask }: Gathered): void {
+function checkBill(report: BillReport, gathered: Gathered): void {
+  const { tally, ask } = gathered
+  const { from } = daysOf(gathered)
   const [unknown] = report.unknown
   if (unknown !== undefined) throw new FileProblem(unknownText(unknown.path, unknown.header))
   if (from === '') {
@@ -198,7 +219,9 @@ function checkShared(outcomes: Outcomes, { by }: UnitCostAsk): void {
 }
 
 /** Adds them up; gives how many are of days that the bill does not have. */
-function countOutcomes({ tally, from, to, ask }: Gathered, outcomes: Outcomes): number {
+function countOutcomes(gathered: Gathered, outcomes: Outcomes): number {
+  const { tally, ask } = gathered
+  const { from, to } = daysOf(gathered)
   let outside = 0
   const [first, last] = [ask.from ?? from, ask.to ?? to]
   for (const { day, values } of outcomes.counted) {
@@ -213,7 +236,9 @@ function named(
   values: Readonly<Record<string, string>>,
   by: readonly string[],
 ): Readonly<Record<string, string>> {
-  return Object.fromEntries(by.map((name) => [name, values[name] ?? values[canonical(name)] ?? '']))
+  return Object.fromEntries(
+    by.map((name) => [name, lookUp(values, name) ?? lookUp(values, canonical(name)) ?? '']),
+  )
 }
 
 function answerOf(
@@ -222,7 +247,8 @@ function answerOf(
   outcomes: Outcomes,
   outside: number,
 ): UnitCostAnswer {
-  const { tally, ask, from, to } = gathered
+  const { tally, ask } = gathered
+  const { from, to } = daysOf(gathered)
   const total = totalOf(tally)
   const groups = ask.by.length === 0 ? [] : groupsOf(tally)
   const lost = unmatched(groups)
@@ -243,7 +269,7 @@ function answerOf(
     by: ask.by,
     total,
     groups,
-    kinds: [...tally.kinds].sort(([a], [b]) => (a < b ? -1 : 1)),
+    kinds: [...tally.kinds].sort(([, a], [, b]) => compareDecimals(b, a)),
     comparisons: compare(total, readVendors(ask.vendors)),
     notCounted: [...rest, ...outcomesAside(outcomes, outside)],
     unmatched: [...lost.costs, ...lost.outcomes],

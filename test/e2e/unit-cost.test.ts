@@ -20,7 +20,8 @@ function file(name: string, content: string | Uint8Array): string {
 }
 
 const columns = join(folder, 'columns.json')
-const main = new URL('../../src/main.ts', import.meta.url).pathname
+const root = new URL('../../', import.meta.url).pathname
+const main = `${root}src/main.ts`
 
 interface Ran {
   readonly code: number
@@ -28,12 +29,14 @@ interface Ran {
   readonly err: string
 }
 
-function run(...args: readonly string[]): Promise<Ran> {
+const run = (...args: readonly string[]): Promise<Ran> => runWith({}, ...args)
+
+function runWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', main, 'unit-cost', ...args],
-      { env: { ...process.env, BURSAR_COLUMNS: columns } },
+      { cwd: root, env: { ...process.env, BURSAR_COLUMNS: columns, ...env } },
       (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     )
   })
@@ -100,8 +103,47 @@ test('one command: a bill of Anthropic and a CSV of tickets', async () => {
   const { code, out, err } = await run('--bill', anthropic, '--outcomes', tickets)
   expect([code, err]).toEqual([0, ''])
   expect(out).toContain('$6.44 / 4 outcomes = $1.61 each')
-  expect(out).toContain('95 % interval $0.6291 to $5.91')
+  expect(out).toContain('95 % interval $0.63 to $5.91')
 })
+
+test('the README: its command, and what it prints', async () => {
+  const page = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const [, command = ''] = /npx bursar unit-cost (.*)\n/.exec(page) ?? []
+  const { code, out } = await run(...command.split(' '))
+  expect(code).toBe(0)
+  const printed = out.split('\n').slice(1, 3)
+  expect(printed).toHaveLength(2)
+  for (const line of printed) expect(page).toContain(line.trim())
+})
+
+test('without DuckDB text is read all the same, and Parquet says what to install', async () => {
+  const hide =
+    'import{registerHooks}from"node:module";' +
+    'registerHooks({resolve(s,c,n){if(s.startsWith("@duckdb"))throw Error("none");return n(s,c)}})'
+  // Encoded, since Node takes quotes in its options for its own.
+  const without = {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hide)}`,
+  }
+  const large = file('large.csv', largeBill(40_000_000))
+  const asked = ['--bill', large, '--outcomes', tickets]
+  const { code, out, err } = await runWith(without, ...asked, '--json')
+  expect([code, err]).toEqual([0, ''])
+  const alone = answer.parse(JSON.parse(out))
+  expect(alone).toEqual(await json(...asked))
+  const parquet = file('a.parquet', 'PAR1 and so on')
+  const refused = await runWith(without, '--bill', parquet, '--outcomes', tickets)
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    expect.stringContaining('npm install @duckdb/node-api'),
+  ])
+})
+
+/** The sample over and over, with line ends and a byte order mark as Windows writes them. */
+function largeBill(bytes: number): string {
+  const [header = '', ...rows] = readFileSync(anthropic, 'utf8').trim().split(/\r?\n/)
+  const block = `${rows.join('\r\n')}\r\n`
+  return `\ufeff${header}\r\n${block.repeat(Math.ceil(bytes / block.length))}`
+}
 
 test('groups by agent add up to the bill; what does not match is named with its amount', async () => {
   const found = await json('--bill', focus, '--outcomes', tickets, '--by', 'agent')
@@ -115,6 +157,34 @@ test('groups by agent add up to the bill; what does not match is named with its 
   )
   expect(found.cost_usd).toBe('4.6972873')
   expect(found.unmatched[0]).toMatchObject({ agent: 'sales-bot', cost_usd: '2.4', outcomes: 0 })
+})
+
+test('a bill by the month has all of its days; tax for the month makes none', async () => {
+  const monthly = readFileSync(focus, 'utf8').replaceAll(
+    /2026-10-0[67]T00:00:00Z,2026-10-0[56]T00:00:00Z/g,
+    '2026-11-01,2026-10-01',
+  )
+  const found = await json('--bill', file('monthly.csv', monthly), '--outcomes', tickets)
+  expect(found).toMatchObject({ from: '2026-10-01', to: '2026-10-31', outcomes: 4 })
+  const cur = `${samples}aws/cur2_bedrock.synthetic.csv`
+  expect(await json('--bill', cur, '--outcomes', tickets)).toMatchObject({
+    cost_usd: '12.809983425',
+    from: '2026-10-05',
+    to: '2026-10-05',
+    outcomes: 1,
+  })
+})
+
+test('names that every object has are only names', async () => {
+  const odd = readFileSync(focus, 'utf8')
+    .replaceAll('support-bot', '__proto__')
+    .replaceAll(',Usage,', ',constructor,')
+  const rows = 'id,status,closed_at,agent\n1,done,2026-10-05,__proto__\n'
+  const asked = ['--bill', file('odd-names.csv', odd), '--outcomes', file('odd-rows.csv', rows)]
+  const { groups, cost_usd } = await json(...asked, '--by', 'agent')
+  expect(cost_usd).toBe('4.6972873')
+  expect(groups.map(({ agent, outcomes }) => [agent, outcomes])).toContainEqual(['__proto__', 1])
+  expect((await run(...asked, '--by', 'constructor')).code).toBe(2)
 })
 
 test('names of the bill are mapped once, and kept; names of agents are made one', async () => {
