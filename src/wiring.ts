@@ -6,6 +6,7 @@ import { getRequestListener } from '@hono/node-server'
 import { controlApp } from '#control/app.ts'
 import type { ControlDeps } from '#control/deps.ts'
 import type { Freeze } from '#core/freeze.ts'
+import type { OutcomePace } from '#core/outcome-limit.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, instant } from '#core/time.ts'
@@ -24,6 +25,7 @@ import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead, outlooks } from '#jobs/outlook.ts'
+import { outcomeJudge } from '#jobs/outcome-limits.ts'
 import { unitCost } from '#jobs/unit-cost.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
@@ -106,6 +108,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     endings,
     balances: store,
     freezes: () => ground.records.all('freeze').values() as Iterable<Freeze>,
+    paces: () => ground.records.all('pace').values() as Iterable<OutcomePace>,
     snapshot: () => config.snapshot,
     findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
@@ -114,7 +117,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const isBusy = (): boolean => desk.books.backlog >= deps.limits.backlogMax
   const traffic: Traffic = { intake: new Intake(deps.limits, isBusy), stopping: false }
   const handle = doorman(desk, traffic, controlDeps({ ...ground, traffic }))
-  const jobs = startJobs(config, store, observe)
+  const jobs = startJobs(config, store, observe, ground.records)
   const { host, port, connections = {} } = options
   const listener = await listen({
     host,
@@ -281,8 +284,8 @@ function controlDeps(parts: {
     inspect,
     snapshot: () => config.snapshot,
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: () => config.snapshot }),
-    unitCost: (question, own) =>
-      unitCost({ clock: systemClock, store, snapshot: () => config.snapshot }, question, own),
+    unitCost: (question, only) =>
+      unitCost({ clock: systemClock, store, snapshot: () => config.snapshot }, question, only),
     keys: {
       make: () => {
         const secret = newKeySecret(systemChance)
@@ -330,6 +333,7 @@ interface Jobs {
 const alertsEveryMs = 250
 const expiryEveryMs = 5000
 const outlookEveryMs = 5 * 60_000
+const outcomesEveryMs = 5000
 
 /** What alerts are routed and sent with, by the config as it is at the time. */
 function alertTools(config: Config, store: Store, observe: Observe) {
@@ -344,7 +348,7 @@ function alertTools(config: Config, store: Store, observe: Observe) {
 }
 
 /** Jobs that repeat: each round ends before the next begins, and one that fails is told. */
-function startJobs(config: Config, store: Store, observe: Observe): Jobs {
+function startJobs(config: Config, store: Store, observe: Observe, records: RecordRing): Jobs {
   const stopping = new AbortController()
   const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot)
   const repeat = async (everyMs: number, work: () => Promise<unknown>): Promise<void> => {
@@ -364,6 +368,7 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
     repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
+    repeat(outcomesEveryMs, outcomeJudge({ ...outlook, records })),
   ])
   return {
     stop: async () => {

@@ -7,6 +7,8 @@ import { forecastRoutes } from './forecast.ts'
 import { auditRoutes } from './audit.ts'
 import { mountAuth } from './auth.ts'
 import { channelRoutes } from './channels.ts'
+import { cloudEventRoutes } from './cloud-events.ts'
+import { mountOutcomeHooks } from './outcome-hooks.ts'
 import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
@@ -35,6 +37,7 @@ export const routes: readonly Route[] = [
   ...channelRoutes,
   ...reportRoutes,
   ...outcomeRoutes,
+  ...cloudEventRoutes,
   ...unitCostRoutes,
   ...forecastRoutes,
   ...aboutRoutes,
@@ -71,6 +74,7 @@ export function controlApp(deps: ControlDeps): Hono {
   for (const route of routes) mount(app, { deps, identify, replies }, route)
   mountAuth(app, deps, identify)
   mountSlack(app, deps)
+  mountOutcomeHooks(app, deps)
   app.notFound((c) =>
     c.json(
       problemBody({
@@ -132,6 +136,7 @@ function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void
       params: c.req.param() as Record<string, string>,
       query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
       body: route.body === null ? {} : checked(route.body, jsonOf(text), 'body'),
+      header: (name) => c.req.header(name),
     })
     const body = JSON.stringify(value)
     if (slot !== null) keep(replies, slot, { fingerprint: text, status: route.status, body })
