@@ -21,12 +21,17 @@ const quietDaysMax = 366
 
 type Compiled = Pick<Snapshot, 'outcomes' | 'outcomeHooks' | 'outcomeLimits'>
 
-export function compileOutcomes(merged: Merged, names: Names, problems: ConfigProblem[]): Compiled {
+export function compileOutcomes(
+  merged: Merged,
+  names: Names,
+  problems: ConfigProblem[],
+  notices: string[],
+): Compiled {
   const outcomes = definitions(merged, names, problems)
   const types = outcomes.map(({ type }) => type)
   return {
     outcomes,
-    outcomeHooks: compileOutcomeHooks(merged, types, problems),
+    outcomeHooks: compileOutcomeHooks(merged, types, problems, notices),
     outcomeLimits: compileOutcomeLimits(merged, types, names, problems),
   }
 }

@@ -47,7 +47,7 @@ export function compile(
     { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
     problems,
   )
-  const outcomes = compileOutcomes(merged, names, problems)
+  const outcomes = compileOutcomes(merged, names, problems, notices)
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))

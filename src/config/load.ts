@@ -100,6 +100,7 @@ function merge(
 
 /** A channel or provider whose credential is not there is not configured; all else must be. */
 function mayBeUnset([first, , third]: Path): boolean {
+  if (first === 'outcome_hooks') return third === 'secret'
   return first === 'notify' || (first === 'providers' && third === 'api_key')
 }
 
