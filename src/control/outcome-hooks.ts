@@ -77,8 +77,8 @@ async function booked(deps: ControlDeps, hook: OutcomeHook, news: HookNews): Pro
   const actor = hookActor(hook)
   if (news.kind === 'reversal') {
     if (open === null) return false
-    await book(deps, actor, { reverses: open.id, at, cause: 'reopened' }, hook.kind)
-    return true
+    const said = { reverses: open.id, at, cause: 'reopened' }
+    return !(await book(deps, actor, said, hook.kind)).repeated
   }
   if (open !== null) return false
   const value = news.value === null ? null : parseUsd(news.value)
@@ -90,8 +90,7 @@ async function booked(deps: ControlDeps, hook: OutcomeHook, news: HookNews): Pro
     attestedBy: hook.attestedBy,
     ...(value === null || value < 0n ? {} : { value }),
   }
-  await book(deps, actor, said, hook.kind)
-  return true
+  return !(await book(deps, actor, said, hook.kind)).repeated
 }
 
 function hookActor({ name, kind }: OutcomeHook): Actor {
