@@ -1,5 +1,5 @@
 /** The control plane's HTTP side: `/api/v1`, health and metrics. */
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
@@ -135,7 +135,7 @@ function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void
       actor,
       params: c.req.param() as Record<string, string>,
       query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
-      body: route.body === null ? {} : checked(route.body, jsonOf(text), 'body'),
+      body: route.body === null ? {} : checked(route.body, bodyOf(c, text), 'body'),
       header: (name) => c.req.header(name),
     })
     const body = JSON.stringify(value)
@@ -156,6 +156,12 @@ function requireRole({ name, role }: Actor, allows: Route['allows']): void {
   if (allows.includes(role)) return
   const whom = allows.join(', ')
   throw forbidden('role_not_allowed', `${name} has the role ${role}; this is for: ${whom}.`)
+}
+
+/** A CSV may be sent as it is, where a route takes one. */
+function bodyOf(c: Context, text: string): unknown {
+  const type = c.req.header('content-type') ?? ''
+  return type.startsWith('text/csv') ? { csv: text } : jsonOf(text)
 }
 
 function jsonOf(text: string): unknown {

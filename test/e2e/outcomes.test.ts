@@ -340,3 +340,21 @@ test('a page after the other, and by type, time and state', async () => {
   expect(await some('&state=confirmed')).toBe(4)
   expect(await world.api('/outcomes?type=slow_case&from=2019-03-05&to=2019-03-06')).toHaveLength(5)
 })
+
+test('a CSV sent as it is', async () => {
+  const answer = await fetch(`${world.url}/api/v1/outcomes/import?type=slow_case`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer adm_test', 'content-type': 'text/csv; charset=utf-8' },
+    body: 'id,run,value\nraw1,r,12.50\nraw2,r,much\n',
+  })
+  expect(await answer.json()).toEqual({
+    added: 1,
+    repeated: 0,
+    errors: [{ line: 3, message: expect.stringContaining('write an amount such as 12.50') }],
+  })
+  const told = { id: 'raw1', type: 'slow_case', run: 'r', value: '12.50' }
+  // It happened when it was told, where nobody says when.
+  expect(await world.api('/outcomes', told)).toMatchObject({ repeated: true })
+  const both = { ...told, id: 'raw3', value_usd: '1' }
+  await expect(world.api('/outcomes', both)).rejects.toThrow('say one of them')
+})
