@@ -3,7 +3,7 @@ import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { ControlStore } from '#ports/store.ts'
 
 /** Few of each, and asked for often; other kinds are read where they are needed. */
-const kept: readonly RecordKind[] = ['freeze', 'review', 'token', 'month']
+const kept: readonly RecordKind[] = ['freeze', 'review', 'token', 'month', 'pace']
 
 export interface RecordRing {
   /** Values by id. */

@@ -4,6 +4,7 @@ import { rulesOf } from '#gateway/books.ts'
 import { outbox } from '#jobs/alerts.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead } from '#jobs/outlook.ts'
+import { outcomeJudge } from '#jobs/outcome-limits.ts'
 import { remindOfReviews } from '#jobs/reviews.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
 import type { ConfigHome } from '#ports/config-home.ts'
@@ -12,6 +13,7 @@ import { type Store, StoreUnavailable } from '#ports/store.ts'
 import { systemChance } from '#system/chance.ts'
 import { systemClock } from '#system/clock.ts'
 import type { ConfigInForce } from './config-in-force.ts'
+import type { RecordRing } from './record-ring.ts'
 
 export interface Jobs {
   stop(): Promise<void>
@@ -20,6 +22,7 @@ export interface Jobs {
 const alertsEveryMs = 250
 const expiryEveryMs = 5000
 const outlookEveryMs = 5 * 60_000
+const outcomesEveryMs = 5000
 const reviewsEveryMs = 60_000
 
 /** What alerts are routed and sent with, by the config as it is at the time. */
@@ -40,11 +43,13 @@ export function startJobs({
   config,
   store,
   observe,
+  records,
 }: {
   readonly options: { readonly home?: ConfigHome | null }
   readonly config: ConfigInForce
   readonly store: Store
   readonly observe: Observe
+  readonly records: RecordRing
 }): Jobs {
   const stopping = new AbortController()
   const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot())
@@ -65,6 +70,7 @@ export function startJobs({
     repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
+    repeat(outcomesEveryMs, outcomeJudge({ ...outlook, records })),
     repeat(reviewsEveryMs, () => remindOfReviews(outlook)),
     options.home == null ? null : config.watch(options.home, stopping.signal),
   ])

@@ -6,6 +6,7 @@ import { getRequestListener } from '@hono/node-server'
 import { controlApp } from '#control/app.ts'
 import type { ControlDeps } from '#control/deps.ts'
 import type { Freeze } from '#core/freeze.ts'
+import type { OutcomePace } from '#core/outcome-limit.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { instant } from '#core/time.ts'
@@ -119,6 +120,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     endings,
     balances: store,
     freezes: () => ground.records.all('freeze').values() as Iterable<Freeze>,
+    paces: () => ground.records.all('pace').values() as Iterable<OutcomePace>,
     snapshot: config.snapshot,
     findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
@@ -273,8 +275,8 @@ function controlDeps(parts: {
       reload: () => reloadAll(parts),
     },
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),
-    unitCost: (question, own) =>
-      unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, own),
+    unitCost: (question, only) =>
+      unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, only),
     keys: {
       make: () => {
         const secret = newKeySecret(systemChance)

@@ -2,6 +2,10 @@
 import { createHash } from 'node:crypto'
 import { nanos, type Nanos, parseUsd } from '#core/money.ts'
 import type { OutcomeDefinition } from '#core/outcome.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import { compileOutcomeHooks } from './compile-outcome-hooks.ts'
+import { compileOutcomeLimits } from './compile-outcome-limits.ts'
+import type { Names } from './compile-rules.ts'
 import type { Merged } from './merged.ts'
 import type { OutcomeEntry } from './outcomes.ts'
 import { type ConfigProblem, didYouMean } from './source.ts'
@@ -15,11 +19,31 @@ const unitMs: Readonly<Record<string, number>> = {
 /** Longer, and nobody would be waiting for it any more. */
 const quietDaysMax = 366
 
+type Compiled = Pick<Snapshot, 'outcomes' | 'outcomeHooks' | 'outcomeLimits'>
+
 export function compileOutcomes(
   merged: Merged,
-  agents: readonly string[] | null,
+  names: Names,
+  problems: ConfigProblem[],
+  notices: string[],
+): Compiled {
+  const outcomes = definitions(merged, names, problems)
+  const types = outcomes.map(({ type }) => type)
+  return {
+    outcomes,
+    outcomeHooks: compileOutcomeHooks(merged, types, problems, notices),
+    outcomeLimits: compileOutcomeLimits(merged, types, names, problems),
+  }
+}
+
+function definitions(
+  merged: Merged,
+  { tree, treeDeclared }: Names,
   problems: ConfigProblem[],
 ): readonly OutcomeDefinition[] {
+  const agents = treeDeclared
+    ? tree.filter(({ kind }) => kind === 'agent').map(({ name }) => name)
+    : null
   return Object.entries(merged.file.outcomes ?? {}).map(([type, entry]) => {
     const written: OutcomeEntry = typeof entry === 'object' && entry !== null ? entry : {}
     const definition = definitionOf(type, written)

@@ -77,8 +77,10 @@ export function compileRules(
   for (const placed of merged.budgets) {
     const { entry } = placed
     const limits = moneyLimits(entry)
-    if (limits.length === 0)
+    if (limits.length === 0) {
+      if (entry.max_usd_per_outcome !== undefined) continue
       problems.push(placed.problem('a budget needs an amount, such as budget_monthly_usd: 25000'))
+    }
     const ladder = ladderFor(placed)
     const enforced = entry.mode !== 'observe'
     if (
@@ -100,7 +102,7 @@ export function compileRules(
   return [...rules.values()]
 }
 
-function moneyLimits(entry: BudgetEntry): readonly Limit[] {
+export function moneyLimits(entry: BudgetEntry): readonly Limit[] {
   return moneyPeriods.flatMap((period): readonly Limit[] => {
     const key = `budget_${period}_usd` as const
     const written = entry[key]
@@ -124,7 +126,7 @@ function quotaLimits(entry: QuotaEntry): readonly Limit[] {
 
 type Entry = BudgetEntry | QuotaEntry
 
-function selectorOf(entry: Entry): Selector {
+export function selectorOf(entry: Entry): Selector {
   const pairs = dimensions.flatMap((name) => {
     const value = entry[name]
     return value === undefined ? [] : [[name, value] as const]
@@ -132,7 +134,7 @@ function selectorOf(entry: Entry): Selector {
   return Object.fromEntries(pairs)
 }
 
-function nameOf(entry: Entry): string {
+export function nameOf(entry: Entry): string {
   if (entry.name !== undefined) return entry.name
   const values = Object.values(selectorOf(entry)).map(String)
   const each = entry.per === undefined ? [] : [`per ${entry.per}`]
@@ -177,7 +179,7 @@ function wordOf({ unit, period }: Limit): string {
 }
 
 /** From who and when, never from how much: the account outlives a change of its amount. */
-function idOf(
+export function idOf(
   selector: Selector,
   per: Dimension | null,
   { unit, period }: Limit,
@@ -216,7 +218,7 @@ export function ownerOf(selector: Selector, { tree }: Pick<Names, 'tree'>): stri
 }
 
 /** A selector that can never match is a budget that protects nothing. */
-function checkSelector(
+export function checkSelector(
   selector: Selector,
   placed: Placed<Entry>,
   names: Names,

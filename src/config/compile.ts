@@ -47,10 +47,7 @@ export function compile(
     { timeZone, ownerOf: (selector) => ownerOf(selector, names) },
     problems,
   )
-  const agents = names.treeDeclared
-    ? tree.filter(({ kind }) => kind === 'agent').map(({ name }) => name)
-    : null
-  const outcomes = compileOutcomes(merged, agents, problems)
+  const outcomes = compileOutcomes(merged, names, problems, notices)
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))
@@ -66,7 +63,7 @@ export function compile(
     budgets,
     runs: runs.caps,
     loops: runs.loops,
-    outcomes,
+    ...outcomes,
     policy: policyOf(file),
     oidc,
     ...channels,

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { dimensions } from '#core/scope.ts'
 import { auth } from './auth.ts'
-import { outcomeTypes } from './outcomes.ts'
+import { outcomeHooks } from './outcome-hooks.ts'
+import { outcomeLimit, outcomeTypes } from './outcomes.ts'
 
 /** Scalars come as text, so that no float stands between the file and the ledger. */
 const text = z.string().min(1)
@@ -55,6 +56,7 @@ function selectorsShape(): Record<(typeof dimensions)[number], z.ZodOptional<typ
 export const budget = z.strictObject({
   ...common,
   ...money,
+  max_usd_per_outcome: outcomeLimit.optional(),
   alerts: ladder.optional(),
   owner: text.optional(),
   review_every: days.optional(),
@@ -180,6 +182,7 @@ export const configFile = z.strictObject({
   routes: z.record(z.string(), route).optional(),
   caching: z.strictObject({ inject: flag.optional() }).optional(),
   outcomes: outcomeTypes.optional(),
+  outcome_hooks: outcomeHooks.optional(),
   alerts: z.strictObject({ default_ladder: ladder.optional() }).optional(),
   notify: notify.optional(),
   policy: policy.optional(),

@@ -100,6 +100,7 @@ function merge(
 
 /** A channel or provider whose credential is not there is not configured; all else must be. */
 function mayBeUnset([first, , third]: Path): boolean {
+  if (first === 'outcome_hooks') return third === 'secret'
   return first === 'notify' || (first === 'providers' && third === 'api_key')
 }
 
@@ -114,7 +115,7 @@ function placed<Entry>(entry: Entry, document: SourceDocument, under: Path): Pla
 function isStandAlone(value: unknown): boolean {
   if (Array.isArray(value)) return true
   if (typeof value !== 'object' || value === null) return false
-  return Object.keys(value).some((key) => /^budget_\w+_usd$/.test(key))
+  return Object.keys(value).some((key) => /^(budget_\w+_usd|max_usd_per_outcome)$/.test(key))
 }
 
 /** Parts may stand in different files; the same part in two is a question nobody should guess. */

@@ -1,5 +1,5 @@
 /** The control plane's HTTP side: `/api/v1`, health and metrics. */
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { StoreUnavailable } from '#ports/store.ts'
 import { alertRoutes } from './alerts.ts'
@@ -7,6 +7,8 @@ import { forecastRoutes } from './forecast.ts'
 import { auditRoutes } from './audit.ts'
 import { mountAuth } from './auth.ts'
 import { channelRoutes } from './channels.ts'
+import { cloudEventRoutes } from './cloud-events.ts'
+import { mountOutcomeHooks } from './outcome-hooks.ts'
 import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
@@ -42,6 +44,7 @@ export const routes: readonly Route[] = [
   ...channelRoutes,
   ...reportRoutes,
   ...outcomeRoutes,
+  ...cloudEventRoutes,
   ...unitCostRoutes,
   ...forecastRoutes,
   ...billRoutes,
@@ -83,6 +86,7 @@ export function controlApp(deps: ControlDeps): Hono {
   for (const route of routes) mount(app, { deps, identify, replies }, route)
   mountAuth(app, deps, identify)
   mountSlack(app, deps)
+  mountOutcomeHooks(app, deps)
   app.notFound((c) =>
     c.json(
       problemBody({
@@ -143,7 +147,8 @@ function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void
       actor,
       params: c.req.param() as Record<string, string>,
       query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
-      body: route.body === null ? {} : checked(route.body, jsonOf(text), 'body'),
+      body: route.body === null ? {} : checked(route.body, bodyOf(c, text), 'body'),
+      header: (name) => c.req.header(name),
     })
     const body = JSON.stringify(value)
     if (slot !== null) keep(replies, slot, { fingerprint: text, status: route.status, body })
@@ -163,6 +168,12 @@ function requireRole({ name, role }: Actor, allows: Route['allows']): void {
   if (allows.includes(role)) return
   const whom = allows.join(', ')
   throw forbidden('role_not_allowed', `${name} has the role ${role}; this is for: ${whom}.`)
+}
+
+/** A CSV may be sent as it is, where a route takes one. */
+function bodyOf(c: Context, text: string): unknown {
+  const type = c.req.header('content-type') ?? ''
+  return type.startsWith('text/csv') ? { csv: text } : jsonOf(text)
 }
 
 function jsonOf(text: string): unknown {

@@ -3,7 +3,8 @@ import type { VirtualKey } from '#core/key.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Outlook } from '#core/outlook.ts'
 import type { UnitCost, UnitCostQuestion } from '#core/outcome-report.ts'
-import type { Rights, Subtree } from '#core/role.ts'
+import type { Rights } from '#core/role.ts'
+import type { Selector } from '#core/scope.ts'
 import type { Oidc } from '#core/sign-in.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
@@ -52,8 +53,8 @@ export interface ControlDeps {
   readonly inspect: () => Promise<Inspection>
   /** Where budgets will stand at the end of their periods. */
   readonly outlooks: () => Promise<readonly Outlook[]>
-  /** What an outcome of a type cost; `own`: only what was spent there. */
-  readonly unitCost: (question: UnitCostQuestion, own: Subtree | null) => Promise<UnitCost>
+  /** What an outcome of a type cost; `only`: of what that selects. */
+  readonly unitCost: (question: UnitCostQuestion, only: Selector | null) => Promise<UnitCost>
   /** Prometheus text. */
   readonly metrics: () => Promise<string>
 }

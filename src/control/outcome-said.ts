@@ -18,6 +18,8 @@ export const outcomeBody = z.strictObject({
   call: name.optional(),
   agent: name.optional(),
   tenant: name.optional(),
+  /** In dollars. `value_usd` is another name for it. */
+  value: usdOf.optional(),
   value_usd: usdOf.optional(),
   attested_by: z.enum(attesters).optional(),
   human_minutes: z.union([z.string(), z.number()]).optional(),
@@ -28,7 +30,17 @@ export const outcomeBody = z.strictObject({
 
 /** What a body or a row says, its texts read. Throws where one cannot be. */
 export function saidOf(body: z.output<typeof outcomeBody>): OutcomeSaid {
-  const { value_usd: value, at, human_minutes: minutes, attested_by: attestedBy, ...rest } = body
+  const {
+    value_usd: valueUsd,
+    value = valueUsd,
+    at,
+    human_minutes: minutes,
+    attested_by: attestedBy,
+    ...rest
+  } = body
+  if (valueUsd !== undefined && value !== valueUsd) {
+    throw invalid('value', 'value and value_usd are one and the same: say one of them')
+  }
   return {
     ...rest,
     at: at === undefined ? undefined : timeOf(at),

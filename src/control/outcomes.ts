@@ -31,6 +31,9 @@ const importBody = z.strictObject({
   dry_run: z.boolean().optional(),
 })
 
+/** For who sends the CSV as it is. */
+const importQuery = z.object({ type: z.string().optional() })
+
 export const outcomeRoutes: readonly Route[] = [
   declare({
     method: 'get',
@@ -60,15 +63,16 @@ export const outcomeRoutes: readonly Route[] = [
     summary: 'A CSV of outcomes, a row each; bad rows are told by line, good ones booked once',
     allows: notViewers,
     body: importBody,
+    query: importQuery,
     answer: z.object({
       added: z.number(),
       repeated: z.number(),
       errors: z.array(z.object({ line: z.number(), message: z.string() })),
     }),
-    handle: async ({ deps, actor, body }) => {
+    handle: async ({ deps, actor, body, query }) => {
       const { rows, errors } = importOf(body.csv, {
         columns: body.columns ?? {},
-        type: body.type,
+        type: body.type ?? query.type,
         attested_by: body.attested_by,
       })
       const dryRun = body.dry_run === true

@@ -9,6 +9,7 @@ export interface Asked<Body, Query> {
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
   readonly body: Body
+  readonly header: (name: string) => string | undefined
 }
 
 export interface Route {

@@ -4,9 +4,9 @@ import type { CostRow } from '#core/outcome-cost.ts'
 import { whole } from '#core/outcome-cost.ts'
 import type { UnitCost } from '#core/outcome-report.ts'
 import type { OutcomeDefinition } from '#core/outcome.ts'
-import type { Dimension } from '#core/scope.ts'
+import type { Dimension, Selector } from '#core/scope.ts'
 import { type Period, toIso } from '#core/time.ts'
-import type { ControlDeps } from './deps.ts'
+import type { Actor, ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
 import { instantOf, spanOf } from './reports.ts'
 import { declare, everybody, type Route } from './route.ts'
@@ -105,13 +105,18 @@ export const unitCostRoutes: readonly Route[] = [
       if (period.end <= period.start) throw invalid('to', 'it is not after `from`')
       const closedAt = instantOf('closed_at', asked.closed_at)
       const question = { definition, period, by, closedAt, now: deps.clock.now() }
-      const cost = await deps.unitCost(question, actor.subtree)
+      const cost = await deps.unitCost(question, selectorOf(actor))
       return show(definition, period, by, cost)
     },
   }),
 ]
 
-export function definitionOf(deps: ControlDeps, type: string | undefined): OutcomeDefinition {
+/** What was spent in a lead's subtree, as the tree was then. */
+function selectorOf({ subtree }: Actor): Selector | null {
+  return subtree === null ? null : { [subtree.kind]: subtree.name }
+}
+
+function definitionOf(deps: ControlDeps, type: string | undefined): OutcomeDefinition {
   const { outcomes } = deps.snapshot()
   const known = outcomes.map((one) => one.type)
   const [first, second] = outcomes

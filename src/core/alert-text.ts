@@ -69,6 +69,7 @@ const severities: Readonly<Record<Exclude<AlertKind, 'threshold'>, Severity>> = 
   forecast: 'warning',
   burn_rate: 'error',
   anomaly: 'warning',
+  outcome_cost: 'error',
   unpriced_model: 'warning',
   cross_use: 'error',
   channel_dead: 'error',
@@ -118,6 +119,7 @@ const sayings: Readonly<Record<AlertKind, Say>> = {
   forecast: kindly('Forecast'),
   burn_rate: kindly('Spending fast'),
   anomaly: kindly('Unusual spend'),
+  outcome_cost: kindly('An outcome costs too much'),
   unpriced_model: kindly('Model without a price'),
   cross_use: kindly('Key used outside its environment'),
   channel_dead: ({ details = {} }) => ({

@@ -18,6 +18,8 @@ export type AlertKind =
   | 'forecast'
   | 'burn_rate'
   | 'anomaly'
+  /** An outcome costs more than its budget says. */
+  | 'outcome_cost'
   | 'unpriced_model'
   /** A key asked for what another environment may use. */
   | 'cross_use'

@@ -10,6 +10,8 @@ export const recordKinds = [
   'channel',
   /** An account on its way up its ladder: `climbing.ts`. */
   'climb',
+  /** Slowed because an outcome costs too much: `outcome-limit.ts`. */
+  'pace',
   /** Who does a job that only one process may do: `AlertStore.lease`. */
   'lease',
   /** An imported bill, and its lines in parts. */

@@ -6,6 +6,8 @@ import type { Secret } from '#lib/secret.ts'
 import type { BudgetRule } from './budget.ts'
 import type { NotifyTargets } from './channels.ts'
 import type { Nanos } from './money.ts'
+import type { OutcomeHook } from './outcome-hook.ts'
+import type { OutcomeLimit } from './outcome-limit.ts'
 import type { OutcomeDefinition } from './outcome.ts'
 import type { PriceBook } from './price-book.ts'
 import type { LoopRule } from './run.ts'
@@ -67,6 +69,8 @@ export interface Snapshot {
   readonly runs: readonly BudgetRule[]
   readonly loops: readonly LoopRule[]
   readonly outcomes: readonly OutcomeDefinition[]
+  readonly outcomeHooks: readonly OutcomeHook[]
+  readonly outcomeLimits: readonly OutcomeLimit[]
   readonly policy: Policy
   /** Where people sign in; null: by tokens only. */
   readonly oidc: Oidc | null

@@ -15,6 +15,7 @@ import type { Outcome } from '#ports/store.ts'
 import type { Books } from './books.ts'
 import type { Attempt, Serving } from './call.ts'
 import type { GatewayDeps } from './deps.ts'
+import { Paces, pacedRefusal, pacedWait } from './paces.ts'
 import { ledgerRefusal, plainRefusal } from './refusals.ts'
 
 export type Admission =
@@ -36,6 +37,7 @@ export async function admit(
   no: number,
 ): Promise<Admission> {
   const deadline = after(deps.clock.now(), opened.snapshot.policy.maxWaitMs)
+  let hasSlot = false
   for (;;) {
     if (opened.client.gone) return { kind: 'gone' }
     // Asked for in the same turn as it is put to the ledger: whatever config comes after this is
@@ -43,6 +45,17 @@ export async function admit(
     const serving = { ...opened, snapshot: deps.snapshot() }
     const frozen = frozenRefusal(deps, serving, target)
     if (frozen !== null) return { kind: 'refused', refusal: frozen, outcome: null }
+    const paced = hasSlot ? null : slowed(deps, serving, target)
+    if (paced !== null) {
+      const waitMs = pacedWait(serving, paced.retryAt, deps.clock.now(), deadline)
+      if (waitMs === null || waiting.count >= deps.limits.waitersMax) {
+        return { kind: 'refused', refusal: pacedRefusal(deps, serving, paced), outcome: null }
+      }
+      await pause(waiting, () => deps.clock.sleep(waitMs))
+      continue
+    }
+    // Once is enough, however often it then waits for room.
+    hasSlot = true
     const command = holdCommand(serving, target, no)
     const now = deps.clock.now()
     const expiresAt = after(now, deps.limits.holdMs)
@@ -62,13 +75,9 @@ export async function admit(
     if (waitMs === null || waiting.count >= deps.limits.waitersMax) {
       return { kind: 'refused', refusal: refusalOf(deps, serving, result, now), outcome }
     }
-    waiting.count += 1
-    try {
-      if (result.status === 'throttled') await deps.clock.sleep(waitMs)
-      else await books.roomOr(waitMs)
-    } finally {
-      waiting.count -= 1
-    }
+    await pause(waiting, () =>
+      result.status === 'throttled' ? deps.clock.sleep(waitMs) : books.roomOr(waitMs),
+    )
   }
 }
 
@@ -80,6 +89,23 @@ function frozenRefusal(deps: GatewayDeps, serving: Serving, target: Target): Ref
     `Calls of ${freeze.id} are frozen by ${freeze.by}: ${freeze.reason}. ` +
     `They go on once somebody says: bursar unfreeze ${freeze.id}`
   return plainRefusal({ callId: id, codex }, 'frozen', message)
+}
+
+async function pause(waiting: Waiting, work: () => Promise<void>): Promise<void> {
+  waiting.count += 1
+  try {
+    await work()
+  } finally {
+    waiting.count -= 1
+  }
+}
+
+const pacesOf = new WeakMap<GatewayDeps, Paces>()
+
+function slowed(deps: GatewayDeps, serving: Serving, target: Target): ReturnType<Paces['take']> {
+  const paces = pacesOf.get(deps) ?? new Paces()
+  pacesOf.set(deps, paces)
+  return paces.take(deps.paces(), attributionOf(serving, target), deps.clock.now())
 }
 
 function attributionOf({ principal }: Serving, { model, provider }: Target): Attribution {

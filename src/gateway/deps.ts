@@ -1,6 +1,7 @@
 /** What the gateway is given. Ports and plain functions only: simulations bring their own. */
 import type { Freeze } from '#core/freeze.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { OutcomePace } from '#core/outcome-limit.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
@@ -22,6 +23,8 @@ export interface GatewayDeps {
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
   /** Kill switches, on or over. */
   readonly freezes: () => Iterable<Freeze>
+  /** Calls slowed for what their outcomes cost. */
+  readonly paces: () => Iterable<OutcomePace>
   /** The config in force. A call asks once and keeps the answer. */
   readonly snapshot: () => Snapshot
   /** The key with this secret, or null. Constant work for a wrong one. */

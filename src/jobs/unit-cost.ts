@@ -8,8 +8,8 @@ import {
   type UnitCostQuestion,
 } from '#core/outcome-report.ts'
 import { addWork } from '#core/outcome-work.ts'
-import { type BookedOutcome, pageOf } from '#core/outcome.ts'
-import { spentWithin, type Subtree } from '#core/role.ts'
+import { type BookedOutcome, type OutcomePlace, pageOf } from '#core/outcome.ts'
+import { matches, type Selector } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { WorkQuery } from '#core/work.ts'
 import type { Clock } from '#ports/clock.ts'
@@ -24,30 +24,37 @@ export interface UnitCostDeps {
 /** Rows are read on the event loop of an embedded ledger: so many take a few milliseconds. */
 const pageRows = 2000
 
-/** `own`: of what was spent there only; null: of everything. */
+/** `only`: of what that selects; null: of everything. */
 export async function unitCost(
   deps: UnitCostDeps,
   question: UnitCostQuestion,
-  own: Subtree | null,
+  only: Selector | null,
 ): Promise<UnitCost> {
   const events = await eventsOf(deps, question)
   const draft = draftOf(
     question,
     events,
-    ({ place }) => own === null || place.agent === null || spentWithin(own, place),
+    ({ place }) => only === null || place.agent === null || isPlaced(only, place),
   )
   const { start: from, end: to } = question.period
   for (let after: WorkQuery['after'] = null; ; ) {
     const page = await deps.store.work({ from, to, after, limit: pageRows })
     for (const row of page) {
-      if (own === null || spentWithin(own, row.attribution)) addWork(draft.tally, row)
+      if (only === null || matches(only, row.attribution)) addWork(draft.tally, row)
     }
     if (page.length < pageRows) break
     after = page.at(-1) ?? null
     await deps.clock.sleep(0)
   }
-  if (own !== null) dropForeign(draft)
+  if (only !== null) dropForeign(draft)
   return unitCostOf(draft, feeOf(deps.snapshot()))
+}
+
+/** As far as it is known where an outcome belongs. */
+function isPlaced(only: Selector, place: OutcomePlace): boolean {
+  return (['business_unit', 'team', 'agent'] as const).every(
+    (name) => only[name] === undefined || only[name] === place[name],
+  )
 }
 
 /** Each once, in the order of writing: a subject may have claims on two pages. */

@@ -315,3 +315,46 @@ test('an agent tells of an outcome with the call that brought it', async () => {
   const audit = (await world.api('/audit?limit=5')) as { subject: string; identity: string }[]
   expect(audit.find(({ subject }) => subject === 'T-9')?.identity).toMatch(/^key_/)
 })
+
+test('a page after the other, and by type, time and state', async () => {
+  const rows = Array.from({ length: 25 }, (_, i) => `p${i},slow_case,r${i},2019-03-0${1 + (i % 5)}`)
+  const csv = `id,type,run,at\n${rows.join('\n')}`
+  expect(await world.api('/outcomes/import', { csv })).toMatchObject({ added: 25, errors: [] })
+  await world.api('/outcomes', { reverses: 'p3', cause: 'reopened' })
+  const query = 'type=slow_case&from=2019-03-01&to=2019-04-01'
+  const ids: string[] = []
+  for (let after = 0; ; ) {
+    const page = (await world.api(`/outcomes?${query}&limit=10&after=${after}`)) as {
+      id: string
+      seq: number
+    }[]
+    ids.push(...page.map(({ id }) => id))
+    after = page.at(-1)?.seq ?? 0
+    if (page.length < 10) break
+  }
+  expect(ids).toEqual(rows.map((row) => row.split(',')[0]))
+  const some = async (more: string): Promise<number> =>
+    ((await world.api(`/outcomes?${query}${more}&limit=4`)) as unknown[]).length
+  expect(await some('&state=reversed')).toBe(1)
+  expect(await some('&state=provisional')).toBe(0)
+  expect(await some('&state=confirmed')).toBe(4)
+  expect(await world.api('/outcomes?type=slow_case&from=2019-03-05&to=2019-03-06')).toHaveLength(5)
+})
+
+test('a CSV sent as it is', async () => {
+  const answer = await fetch(`${world.url}/api/v1/outcomes/import?type=slow_case`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer adm_test', 'content-type': 'text/csv; charset=utf-8' },
+    body: 'id,run,value\nraw1,r,12.50\nraw2,r,much\n',
+  })
+  expect(await answer.json()).toEqual({
+    added: 1,
+    repeated: 0,
+    errors: [{ line: 3, message: expect.stringContaining('write an amount such as 12.50') }],
+  })
+  const told = { id: 'raw1', type: 'slow_case', run: 'r', value: '12.50' }
+  // It happened when it was told, where nobody says when.
+  expect(await world.api('/outcomes', told)).toMatchObject({ repeated: true })
+  const both = { ...told, id: 'raw3', value_usd: '1' }
+  await expect(world.api('/outcomes', both)).rejects.toThrow('say one of them')
+})

@@ -1,11 +1,14 @@
 /** Moving house: an embedded installation becomes a shared one, and nobody's money changes. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { nanos } from '#core/money.ts'
+import type { Store } from '#ports/store.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
 import { moveIn } from '#store/postgres/move-in.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { apiAt } from '#test/support/bursar.ts'
 import { ask, type Ended, makeKey, newSite, runBursar, startChild } from '#test/support/child.ts'
+import { claim } from '#test/support/outcomes.ts'
 import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
 import { startPostgres } from '#test/support/postgres.ts'
 import { startReplica } from '#test/support/replicas.ts'
@@ -62,6 +65,7 @@ test('a move that was interrupted goes on, and nobody starts on half a ledger', 
   const calls = Array.from({ length: 4000 }, (_, no) => no)
   await Promise.all(calls.map((no) => store.run(holdOf(no), start, rules)))
   await Promise.all(calls.slice(0, 3990).map((no) => store.run(settleOf(no), start, rules)))
+  await told(store, 1)
   await store.close()
 
   const url = await postgres.database()
@@ -82,5 +86,16 @@ test('a move that was interrupted goes on, and nobody starts on half a ledger', 
   // It is a ledger like any other: it goes on where the old one ended.
   expect((await moved.run(settleOf(3999), start, rules)).result.status).toBe('applied')
   expect((await moved.entries(7990, 10)).map(({ seq }) => seq)).toEqual([7991])
+  await told(moved, 2)
+  expect([await moved.outcomeEvent('o1'), await moved.outcomeEvent('o2')]).toMatchObject([
+    { seq: 1, value: 7n },
+    { seq: 2 },
+  ])
   await moved.close()
 })
+
+function told(store: Store, n: number): Promise<void> {
+  const events = [claim(`o${n}`, { value: nanos(7n) })]
+  const note = { actor: 'x', action: 'x', subject: 'x', reason: null, before: null, after: null }
+  return store.change({ kind: 'add_outcomes', events }, { id: `aud_o${n}`, at: start, ...note })
+}

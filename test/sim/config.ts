@@ -54,6 +54,8 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     runs: [],
     loops: [],
     outcomes: [],
+    outcomeHooks: [],
+    outcomeLimits: [],
     notices: [],
     priceBook,
     providers: [

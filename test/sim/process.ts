@@ -129,6 +129,7 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
       outcomeEvent: (id) => world.store.outcomeEvent(id),
     },
     freezes: () => [],
+    paces: () => [],
     endings: {
       keep: async (ending) => {
         await clock.sleep(1)
