@@ -85,6 +85,7 @@ async function up(options: UpOptions): Promise<void> {
     adminToken: env.BURSAR_ADMIN_TOKEN,
     secretKey: env.BURSAR_SECRET_KEY,
     logLevel: logLevelOf(env.BURSAR_LOG),
+    acceptPrices: options.acceptPrices === true,
     load: () => {
       if (source.demo && sourceOf(options.config).name !== source.name) {
         throw new Error('there is a bursar.yaml now: restart to use it in place of the demo')
@@ -251,6 +252,7 @@ const house: House = {
   simulate,
   check,
   schema: jsonSchema,
+  readText: (path) => readFileSync(path, 'utf8'),
   prices: (model) => priceRows(loadPriceBook(), model, systemClock.now()),
 }
 

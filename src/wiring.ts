@@ -22,6 +22,7 @@ import { takeUp } from '#jobs/adoption.ts'
 import { outbox } from '#jobs/alerts.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
+import { guardPrices } from '#jobs/price-guard.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead, outlooks } from '#jobs/outlook.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
@@ -31,6 +32,7 @@ import type { Observe } from '#ports/observer.ts'
 import { type News, type Store, StoreUnavailable } from '#ports/store.ts'
 import { openStore } from '#store/open.ts'
 import { systemChance } from '#system/chance.ts'
+import { pricesWith } from '#system/price-files.ts'
 import { systemClock } from '#system/clock.ts'
 import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
@@ -49,6 +51,8 @@ export interface BursarOptions {
   readonly load: () => Snapshot
   /** True with the built-in demo config: then, and only then, `vk_demo` opens the door. */
   readonly demo: boolean
+  /** Prices that move far are meant: of the book at the start, and no other. */
+  readonly acceptPrices?: boolean
   readonly adminToken: string | undefined
   readonly secretKey: string | undefined
   readonly logLevel: LogLevel
@@ -78,6 +82,11 @@ async function layGround(options: BursarOptions) {
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(log, metrics.observe)
   const config: Config = { snapshot: options.load(), reloaded: Promise.resolve() }
+  const accept = options.acceptPrices === true
+  await guardPrices(store, systemClock, config.snapshot, accept).catch(async (error: unknown) => {
+    await store.close()
+    throw error
+  })
   const endings = new EndingFile(join(options.dataFolder, 'endings.db'), (reason) => {
     observe({ kind: 'unexpected', where: 'the journal of endings', reason })
   })
@@ -214,6 +223,7 @@ function reload(reloading: Reloading): Promise<string | null> {
 async function reloadNow({ options, config, store, observe }: Reloading): Promise<string | null> {
   try {
     const snapshot = options.load()
+    await guardPrices(store, systemClock, snapshot, false)
     await takeUp(store, systemClock, snapshot, () => {
       config.snapshot = snapshot
     })
@@ -279,6 +289,7 @@ function controlDeps(parts: {
     metrics,
     inspect,
     snapshot: () => config.snapshot,
+    pricesWith: (files) => pricesWith(config.snapshot.priceBook, files),
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: () => config.snapshot }),
     keys: {
       make: () => {

@@ -11,18 +11,20 @@ import { compileNotify } from './compile-notify.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
+import { compileContracts, ownPrices } from './compile-prices.ts'
 import type { ConfigFile } from './document.ts'
 import type { Loaded, Merged } from './merged.ts'
 import type { ConfigProblem } from './source.ts'
 
 export function compile(
   merged: Merged,
-  priceBook: PriceBook,
+  listed: PriceBook,
   version: string,
 ): Result<Loaded, readonly ConfigProblem[]> {
   const problems: ConfigProblem[] = []
   const notices = [...merged.notices]
   const { file } = merged
+  const priceBook = ownPrices(merged, listed, problems)
   const timeZone = file.timezone ?? 'UTC'
   checkTimeZone(timeZone, merged, problems)
   const organization = file.organization ?? 'default'
@@ -48,10 +50,12 @@ export function compile(
   )
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
+  const contracts = compileContracts(merged, priceBook, problems)
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
-    version,
+    version:
+      priceBook === listed ? version : `${version.slice(0, 8)}${priceBook.version.slice(0, 8)}`,
     organization,
     timeZone,
     environments: names.environments,
@@ -65,6 +69,8 @@ export function compile(
     oidc,
     ...channels,
     priceBook,
+    contracts,
+    acceptedPrices: file.prices?.accept ?? null,
     notices,
   }
   return succeeded({ snapshot: freeze(snapshot), simulate: !providers.hasCredential })

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { dimensions } from '#core/scope.ts'
 import { auth } from './auth.ts'
+import { prices } from './prices.ts'
 
 /** Scalars come as text, so that no float stands between the file and the ledger. */
 const text = z.string().min(1)
@@ -197,6 +198,7 @@ export const configFile = z.strictObject({
   notify: notify.optional(),
   policy: policy.optional(),
   auth: auth.optional(),
+  prices: prices.optional(),
 })
 
 export type ConfigFile = z.output<typeof configFile>

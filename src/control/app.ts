@@ -11,6 +11,7 @@ import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { priceRoutes } from './prices.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
@@ -34,6 +35,7 @@ export const routes: readonly Route[] = [
   ...reportRoutes,
   ...forecastRoutes,
   ...aboutRoutes,
+  ...priceRoutes,
   ...auditRoutes,
   ...identityRoutes,
   ...tokenRoutes,

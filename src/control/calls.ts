@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Hold } from '#core/journal.ts'
+import { correctedFact } from '#core/recost.ts'
 import { parseUsd } from '#core/money.ts'
 import { spentWithin } from '#core/role.ts'
 import { parseId } from '#lib/id.ts'
@@ -76,8 +77,10 @@ export const callRoutes: readonly Route[] = [
       if (cost === null || cost < 0n) throw invalid('cost_usd', 'write it as 0.067500000')
       const before = await holdOf(deps, body.hold)
       const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
+      // What a person or a bill has said, no price book says otherwise.
+      const facts = { [correctedFact]: body.reason }
       const { result } = await deps.store.run(
-        { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name },
+        { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name, facts },
         deps.clock.now(),
         (id) => rules.get(id) ?? null,
       )

@@ -4,6 +4,8 @@ import type { Inspection } from '#core/recount.ts'
 import type { Outlook } from '#core/outlook.ts'
 import type { Rights } from '#core/role.ts'
 import type { Oidc } from '#core/sign-in.ts'
+import type { PriceBook } from '#core/price-book.ts'
+import type { Result } from '#lib/result.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import type { Chance } from '#ports/chance.ts'
@@ -42,6 +44,10 @@ export interface ControlDeps {
   readonly inspect: () => Promise<Inspection>
   /** Where budgets will stand at the end of their periods. */
   readonly outlooks: () => Promise<readonly Outlook[]>
+  /** The book in force with these files over it, or what is wrong with them. */
+  readonly pricesWith: (
+    files: readonly { readonly name: string; readonly text: string }[],
+  ) => Result<PriceBook, readonly string[]>
   /** Prometheus text. */
   readonly metrics: () => Promise<string>
 }

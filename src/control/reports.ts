@@ -86,7 +86,8 @@ function spanOf(
   return { from: instantOf('from', from) ?? month.start, to: instantOf('to', to) ?? month.end }
 }
 
-function instantOf(name: string, text: string | undefined): Instant | null {
+/** A day or a time as it was written; null: nothing was. */
+export function instantOf(name: string, text: string | undefined): Instant | null {
   if (text === undefined) return null
   const at = parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)
   if (at === null) throw invalid(name, `"${text}" is not a time: write 2026-11-01`)

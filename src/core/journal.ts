@@ -107,6 +107,8 @@ export interface AdjustCommand {
   readonly cost: Nanos
   readonly reason: string
   readonly author: string
+  /** Merged with the facts of the hold: on what the correction rests. */
+  readonly facts?: Facts
 }
 
 export type Command =

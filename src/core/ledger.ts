@@ -147,7 +147,7 @@ function applyAdjust(state: LedgerState, command: AdjustCommand, now: Instant): 
   }
   return end(
     state,
-    hold,
+    { ...hold, facts: { ...hold.facts, ...command.facts } },
     {
       kind: 'adjust',
       reason: command.reason,

@@ -12,6 +12,8 @@ export const recordKinds = [
   'climb',
   /** Who does a job that only one process may do: `AlertStore.lease`. */
   'lease',
+  /** What the price book last said: `price-guard.ts`. */
+  'prices',
 ] as const
 export type RecordKind = (typeof recordKinds)[number]
 

@@ -36,6 +36,15 @@ export interface Adopted {
   readonly counted: readonly BudgetRule[]
 }
 
+/** One page of a stretch of time. */
+export interface HoldsQuery {
+  readonly from: Instant
+  readonly to: Instant
+  /** The last of the page before; null: the first page. */
+  readonly after: Pick<Hold, 'madeAt' | 'id'> | null
+  readonly limit: number
+}
+
 export interface LedgerStore {
   /** Loads, applies and writes in one transaction shared with its neighbours. Safe to repeat. */
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome>
@@ -55,6 +64,8 @@ export interface LedgerStore {
   holdsOf(call: CallId): Promise<readonly Hold[]>
   /** Newest first. */
   recentHolds(limit: number): Promise<readonly Hold[]>
+  /** Made in `[from, to)`, in the order of that and of their ids, behind `after`. */
+  holdsMade(query: HoldsQuery): Promise<readonly Hold[]>
   /** Pending holds whose time has passed, oldest first. */
   overdue(now: Instant, limit: number): Promise<readonly Hold[]>
   openHolds(): Promise<number>

@@ -16,7 +16,7 @@ import {
 import type { Instant } from '#core/time.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import type { Adopted, Change, Outcome, Store } from '#ports/store.ts'
+import type { Adopted, Change, HoldsQuery, Outcome, Store } from '#ports/store.ts'
 import { linkAfter } from './audit-chain.ts'
 import {
   adoptRules,
@@ -121,6 +121,15 @@ export class MemoryStore implements Store {
 
   async recentHolds(limit: number): Promise<readonly Hold[]> {
     return [...this.#holds.values()].reverse().slice(0, limit)
+  }
+
+  async holdsMade({ from, to, after, limit }: HoldsQuery): Promise<readonly Hold[]> {
+    const isNext = ({ madeAt, id }: Hold): boolean =>
+      after === null || madeAt > after.madeAt || (madeAt === after.madeAt && id > after.id)
+    return [...this.#holds.values()]
+      .filter((hold) => from <= hold.madeAt && hold.madeAt < to && isNext(hold))
+      .sort((a, b) => a.madeAt - b.madeAt || (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
   }
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {

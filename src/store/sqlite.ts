@@ -16,6 +16,7 @@ import { fromJson, toJson } from '#lib/json.ts'
 import {
   type Adopted,
   type Change,
+  type HoldsQuery,
   type Outcome,
   type Store,
   StoreUnavailable,
@@ -129,6 +130,19 @@ export class SqliteStore implements Store {
 
   async recentHolds(limit: number): Promise<readonly Hold[]> {
     return this.#holds('order by rowid desc limit ?', limit)
+  }
+
+  async holdsMade({ from, to, after, limit }: HoldsQuery): Promise<readonly Hold[]> {
+    const [at, id] = after === null ? [from, ''] : [after.madeAt, after.id]
+    return this.#holds(
+      `where made_at >= ? and made_at < ? and (made_at, id) > (?, ?)
+       order by made_at, id limit ?`,
+      at,
+      to,
+      at,
+      id,
+      limit,
+    )
   }
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {

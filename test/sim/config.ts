@@ -55,6 +55,8 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     loops: [],
     notices: [],
     priceBook,
+    contracts: [],
+    acceptedPrices: null,
     providers: [
       {
         name: 'sim',
