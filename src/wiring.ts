@@ -24,6 +24,7 @@ import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { guardPrices } from '#jobs/price-guard.ts'
 import { expireHolds } from '#jobs/holds.ts'
+import { settleObserved } from '#jobs/observed.ts'
 import { lookAhead, outlooks } from '#jobs/outlook.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
@@ -337,6 +338,7 @@ interface Jobs {
 
 const alertsEveryMs = 250
 const expiryEveryMs = 5000
+const observedEveryMs = 30_000
 const outlookEveryMs = 5 * 60_000
 
 /** What alerts are routed and sent with, by the config as it is at the time. */
@@ -371,6 +373,7 @@ function startJobs(config: Config, store: Store, observe: Observe): Jobs {
   const running = Promise.all([
     repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
+    repeat(observedEveryMs, () => settleObserved(store, systemClock.now())),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
   ])
   return {

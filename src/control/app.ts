@@ -11,6 +11,7 @@ import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { observedRoutes } from './observed.ts'
 import { priceRoutes } from './prices.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
@@ -36,6 +37,7 @@ export const routes: readonly Route[] = [
   ...forecastRoutes,
   ...aboutRoutes,
   ...priceRoutes,
+  ...observedRoutes,
   ...auditRoutes,
   ...identityRoutes,
   ...tokenRoutes,

@@ -6,6 +6,7 @@ import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { EndingJournal } from '#ports/ending-journal.ts'
 import type { Observe } from '#ports/observer.ts'
+import type { ObservationStore } from '#ports/observations.ts'
 import type { AlertStore, ControlStore, LedgerStore } from '#ports/store.ts'
 import type { Timeouts, Upstream } from '#ports/upstream.ts'
 import type { IntakeLimits } from './intake.ts'
@@ -15,7 +16,9 @@ export interface GatewayDeps {
   readonly chance: Chance
   readonly observe: Observe
   readonly upstream: Upstream
-  readonly store: Pick<LedgerStore, 'run'> & Pick<LedgerStore, 'mark'> & Pick<AlertStore, 'raise'>
+  readonly store: Pick<LedgerStore, 'run' | 'mark'> &
+    Pick<AlertStore, 'raise'> &
+    Pick<ObservationStore, 'observe'>
   readonly endings: EndingJournal
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
   /** Kill switches, on or over. */

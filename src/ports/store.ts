@@ -15,6 +15,8 @@ import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 
+import type { ObservationStore } from './observations.ts'
+
 /** The store cannot commit. Nothing may be admitted until it can. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable'
@@ -139,7 +141,7 @@ export type News =
   | { readonly kind: 'record'; readonly record: ControlRecord }
   | { readonly kind: 'config' }
 
-export interface Store extends LedgerStore, ControlStore, AlertStore {
+export interface Store extends LedgerStore, ControlStore, AlertStore, ObservationStore {
   readonly kind: 'memory' | 'sqlite' | 'postgres'
   /** Other processes may be at work on it: what is open is not an orphan before its time. */
   readonly shared: boolean

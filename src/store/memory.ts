@@ -5,6 +5,7 @@ import { type AuditHead, type AuditLink, type AuditRow, noAudit } from '#core/au
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import {
   groupSpend,
@@ -26,6 +27,7 @@ import {
   type Rows,
   startSince,
 } from './execute.ts'
+import { ObservedInMemory } from './observed-memory.ts'
 import { Leases } from './leases.ts'
 
 export class MemoryStore implements Store {
@@ -45,6 +47,7 @@ export class MemoryStore implements Store {
   readonly #audit: AuditRow[] = []
   readonly #links: AuditLink[] = []
   #head: AuditHead | null = null
+  readonly #observed = new ObservedInMemory(() => this.#holds.values())
   readonly #leases = new Leases()
   #known: ReadonlyMap<string, string> = new Map()
 
@@ -149,6 +152,18 @@ export class MemoryStore implements Store {
 
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
     return groupSpend(this.#spend.values(), query)
+  }
+
+  async observe(calls: readonly ObservedCall[]): Promise<void> {
+    this.#observed.observe(calls)
+  }
+
+  async settleObserved(since: Instant): Promise<number> {
+    return this.#observed.settle(since)
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    return this.#observed.observed(query)
   }
 
   async change(change: Change, audit: AuditRow): Promise<void> {

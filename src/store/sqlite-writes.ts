@@ -41,6 +41,12 @@ const statements = {
   putAuditHead: 'insert or replace into audit_head (one, rows, hash) values (1, ?, ?)',
   putRecord: `insert into record (kind, id, json) values (?, ?, ?)
     on conflict (kind, id) do update set json = excluded.json`,
+  addObservation:
+    'insert or ignore into observation (id, response, state, at, ended_at, seen_at, hour, ' +
+    'business_unit, team, agent, environment, provider, model, tokens, cost, json) values (?, ?, ' +
+    "iif(exists(select 1 from observation where response = ?), 'double', ?), " +
+    '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  observationKnown: `update observation set state = 'gateway' where id = ? and state = 'counted'`,
   forgetRules: 'delete from known_rule',
   knowRule: 'insert into known_rule (id, time_zone) values (?, ?)',
 } as const

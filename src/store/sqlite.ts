@@ -6,6 +6,7 @@ import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
@@ -38,6 +39,8 @@ import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
+import { observedRows, observedSql } from './observed-sql.ts'
+import { observedAtOnce, observeWith, settledWith } from './sqlite-observed.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
@@ -59,6 +62,7 @@ export class SqliteStore implements Store {
   readonly #db: DatabaseSync
   readonly #rows: SqliteRows
   readonly #writer: BatchWriter
+  readonly #ask = (sql: string, ...args: (string | number)[]) => this.#all(sql, ...args)
   readonly #leases = new Leases()
 
   constructor({ path, onCommit }: SqliteOptions) {
@@ -166,6 +170,31 @@ export class SqliteStore implements Store {
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
     const sql = spendSql('spend', query, ['?', '?'])
     return spendRows(this.#all(sql, query.from, query.to), query)
+  }
+
+  async observe(calls: readonly ObservedCall[]): Promise<void> {
+    for (let i = 0; i < calls.length; i += observedAtOnce) {
+      const values = observeWith(this.#ask, calls.slice(i, i + observedAtOnce))
+      await this.#commits.add(null, () => {
+        for (const one of values) this.#rows.write('addObservation', ...one)
+      })
+    }
+  }
+
+  async settleObserved(since: Instant): Promise<number> {
+    const ids = settledWith(this.#ask, since)
+    if (ids.length === 0) return 0
+    await this.#commits.add(null, () => {
+      for (const id of ids) this.#rows.write('observationKnown', id)
+    })
+    return ids.length
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    return observedRows(
+      this.#all(observedSql('observation', query, ['?', '?']), query.from, query.to),
+      query,
+    )
   }
 
   change(change: Change, audit: AuditRow): Promise<void> {

@@ -125,6 +125,7 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
       },
       mark: (id) => world.store.mark(id),
       raise: (alert) => world.store.raise(alert),
+      observe: (calls) => world.store.observe(calls),
     },
     freezes: () => [],
     endings: {

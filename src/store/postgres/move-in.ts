@@ -33,6 +33,7 @@ const tables = [
   ['override', null],
   ['record', null],
   ['mark', null],
+  ['observation', null],
   ['audit', 'seq'],
   ['known_rule', null],
 ] as const

@@ -6,6 +6,7 @@ import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
@@ -25,6 +26,7 @@ import {
   recordFromRow,
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
+import { observedRows, observedSql } from '#store/observed-sql.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
 import {
@@ -39,6 +41,7 @@ import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
 import { refuseHalfMoved } from './move-in.ts'
+import { observeIn, settleIn } from './observed.ts'
 import { makePartitions } from './partitions.ts'
 import { AccountNumbers } from './rows.ts'
 import { migrate } from './schema.ts'
@@ -63,6 +66,7 @@ export class PostgresStore implements Store {
   /** Of the rules that it has adopted last; null before the first. */
   #epoch: number | null = null
   readonly #daily: NodeJS.Timeout
+  #observing: Promise<unknown> = Promise.resolve()
 
   private constructor({ url, onCommit }: PostgresOptions) {
     this.#url = url
@@ -167,6 +171,24 @@ export class PostgresStore implements Store {
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
     const sql = spendSql('bursar.spend', query, ['$1', '$2'])
     return spendRows(await this.#all(sql, query.from, query.to), query)
+  }
+
+  observe(calls: readonly ObservedCall[]): Promise<void> {
+    // One after the other: telemetry takes no more than one connection from the ledger.
+    const done = this.#observing.then(() =>
+      patiently(this.#url, (client) => observeIn(client, calls)),
+    )
+    this.#observing = done.catch(() => {})
+    return done
+  }
+
+  settleObserved(since: Instant): Promise<number> {
+    return patiently(this.#url, (client) => settleIn(client, since))
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    const sql = observedSql('bursar.observation', query, ['$1', '$2'])
+    return observedRows(await this.#all(sql, query.from, query.to), query)
   }
 
   change(change: Change, audit: AuditRow): Promise<void> {
