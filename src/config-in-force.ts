@@ -1,6 +1,7 @@
 /** The config that calls go by: swapped whole, never for one that is not good. */
 import type { Snapshot } from '#core/snapshot.ts'
 import { takeUp } from '#jobs/adoption.ts'
+import { guardPrices } from '#jobs/price-guard.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { ConfigHome } from '#ports/config-home.ts'
 import type { Observe } from '#ports/observer.ts'
@@ -34,6 +35,7 @@ export function configInForce(load: () => Snapshot, around: Surroundings): Confi
     const { clock, store, observe } = around
     try {
       const next = load()
+      await guardPrices(store, clock, next, false)
       await takeUp(store, clock, next, () => {
         snapshot = next
       })

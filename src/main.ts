@@ -77,6 +77,7 @@ async function up(options: UpOptions): Promise<void> {
     home: source.demo
       ? null
       : configHome(source.name, ({ snapshot }) => withSimulator(snapshot, simulator?.url ?? null)),
+    acceptPrices: options.acceptPrices === true,
     load: () => {
       if (source.demo && sourceOf(options.config).name !== source.name) {
         throw new Error('there is a bursar.yaml now: restart to use it in place of the demo')
@@ -255,6 +256,7 @@ const house: House = {
   readConfig: readConfigFiles,
   check,
   schema: jsonSchema,
+  readText: (path) => readFileSync(path, 'utf8'),
   prices: (model) => priceRows(loadPriceBook(), model, systemClock.now()),
 }
 

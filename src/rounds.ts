@@ -4,6 +4,7 @@ import { rulesOf } from '#gateway/books.ts'
 import { outbox } from '#jobs/alerts.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead } from '#jobs/outlook.ts'
+import { settleObserved } from '#jobs/observed.ts'
 import { outcomeJudge } from '#jobs/outcome-limits.ts'
 import { remindOfReviews } from '#jobs/reviews.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
@@ -22,6 +23,7 @@ export interface Jobs {
 const alertsEveryMs = 250
 const expiryEveryMs = 5000
 const outlookEveryMs = 5 * 60_000
+const observedEveryMs = 30_000
 const outcomesEveryMs = 5000
 const reviewsEveryMs = 60_000
 
@@ -70,6 +72,7 @@ export function startJobs({
     repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
+    repeat(observedEveryMs, () => settleObserved(store, systemClock.now())),
     repeat(outcomesEveryMs, outcomeJudge({ ...outlook, records })),
     repeat(reviewsEveryMs, () => remindOfReviews(outlook)),
     options.home == null ? null : config.watch(options.home, stopping.signal),

@@ -21,6 +21,7 @@ import { Runs } from '#gateway/runs.ts'
 import type { Desk } from '#gateway/serve.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
+import { guardPrices } from '#jobs/price-guard.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { outlooks } from '#jobs/outlook.ts'
 import { unitCost } from '#jobs/unit-cost.ts'
@@ -32,6 +33,7 @@ import type { Observe } from '#ports/observer.ts'
 import type { News, Store } from '#ports/store.ts'
 import { openStore } from '#store/open.ts'
 import { systemChance } from '#system/chance.ts'
+import { pricesWith } from '#system/price-files.ts'
 import { systemClock } from '#system/clock.ts'
 import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
@@ -54,6 +56,8 @@ export interface BursarOptions {
   readonly home?: ConfigHome | null
   /** True with the built-in demo config: then, and only then, `vk_demo` opens the door. */
   readonly demo: boolean
+  /** Prices that move far are meant: of the book at the start, and no other. */
+  readonly acceptPrices?: boolean
   readonly adminToken: string | undefined
   readonly secretKey: string | undefined
   readonly logLevel: LogLevel
@@ -83,6 +87,11 @@ async function layGround(options: BursarOptions) {
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(log, metrics.observe)
   const config = configInForce(options.load, { clock: systemClock, store, observe })
+  const accept = options.acceptPrices === true
+  await guardPrices(store, systemClock, config.snapshot(), accept).catch(async (error: unknown) => {
+    await store.close()
+    throw error
+  })
   const endings = new EndingFile(join(options.dataFolder, 'endings.db'), (reason) => {
     observe({ kind: 'unexpected', where: 'the journal of endings', reason })
   })
@@ -274,6 +283,7 @@ function controlDeps(parts: {
       problem: config.problem,
       reload: () => reloadAll(parts),
     },
+    pricesWith: (files) => pricesWith(config.snapshot().priceBook, files),
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),
     unitCost: (question, only) =>
       unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, only),

@@ -15,13 +15,18 @@ export function priceRows(
     model === undefined
       ? book.rows.filter((row) => isInForce(row, now))
       : (book.byName.get(model) ?? [])
+  const names = [...book.byName]
   return wanted.flatMap((row) =>
     row.bands.map((band) => {
       const rates = Object.fromEntries(
         Object.entries(band.rates).map(([meter, picos]) => [meter, formatUsdPerMillion(picos)]),
       )
+      const aliases = names
+        .filter(([name, [first]]) => first?.model === row.model && name !== row.model)
+        .map(([name]) => name)
       return {
         model: row.model,
+        aliases,
         vendor: row.vendor,
         from: row.from === null ? null : toIso(row.from),
         until: row.until === null ? null : toIso(row.until),

@@ -2,22 +2,24 @@
 import { Command, CommanderError, Option } from 'commander'
 import { addAlertCommands } from './alerts.ts'
 import { addConfigCommands, type ConfigText } from './config.ts'
-import { ask, ExitError, exitCodes, type Server } from './client.ts'
+import { ask, ExitError, exitCodes } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
 import { addOutcomeCommands } from './outcomes.ts'
 import { addReportCommands } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
+import { addPriceCommands, type PriceHouse } from './price.ts'
 import { addTop } from './top.ts'
 import { addBillCommands, type BillFiles } from './bills.ts'
 import { addUnitCost, type UnitCosts } from './unit-cost.ts'
-import { type Output, printJson, printTable } from './output.ts'
+import { printJson, printTable } from './output.ts'
 
 export interface UpOptions {
   readonly listen: string | undefined
   readonly config: string | undefined
   readonly data: string | undefined
+  readonly acceptPrices?: true
 }
 
 export interface SimulateOptions {
@@ -25,11 +27,9 @@ export interface SimulateOptions {
   readonly seed: string
 }
 
-export interface House {
+export interface House extends PriceHouse {
   readonly version: string
-  readonly output: Output
   readonly ledger: LedgerFiles
-  readonly server: () => Server
   readonly unitCosts: UnitCosts
   readonly bills: BillFiles
   /** Runs until it is told to stop. */
@@ -40,7 +40,6 @@ export interface House {
   /** Problems of a config, formatted for a terminal, and what it would do. */
   check(path: string): { readonly problems: readonly string[]; readonly summary: unknown }
   schema(): unknown
-  prices(model: string | undefined): readonly Readonly<Record<string, unknown>>[]
 }
 
 /** Runs one command line (without `node` and the script); resolves to its exit code. */
@@ -71,6 +70,7 @@ function commands(house: House): Command {
     .option('--listen <host:port>', 'address to listen on (BURSAR_LISTEN, 127.0.0.1:4000)')
     .option('--config <path>', 'YAML file or folder (BURSAR_CONFIG, ./bursar.yaml, else a demo)')
     .option('--data <folder>', 'where the ledger is kept (BURSAR_DATA, ./data)')
+    .option('--accept-prices', 'prices that move by more than half are meant')
     .action((options: UpOptions) => house.up(options))
   program
     .command('simulate')
@@ -94,6 +94,7 @@ function commands(house: House): Command {
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
+  addPriceCommands(program, house)
   addAlertCommands(program, output, house.server)
   addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
@@ -105,39 +106,6 @@ function commands(house: House): Command {
 
 interface Json {
   readonly json?: true
-}
-
-function addPriceCommands(program: Command, house: House): void {
-  const { output } = house
-  const price = program.command('price').description('the price book')
-  price
-    .command('list')
-    .option('--json')
-    .description('models and their prices per million')
-    .action(({ json }: Json) => {
-      const rows = house.prices(undefined)
-      if (json) return printJson(output, rows)
-      printTable(output, rows, [
-        'model',
-        'vendor',
-        'above',
-        'input',
-        'cache_read',
-        'output',
-        'checked',
-      ])
-    })
-  price
-    .command('show')
-    .argument('<model>')
-    .option('--json')
-    .description('one model, all dates')
-    .action((model: string, { json }: Json) => {
-      const rows = house.prices(model)
-      if (rows.length === 0) throw new ExitError(exitCodes.failed, `"${model}" has no price`)
-      if (json) return printJson(output, rows)
-      printTable(output, rows, ['model', 'from', 'until', 'above', 'rates', 'tiers', 'source'])
-    })
 }
 
 function addKeyCommands(program: Command, house: House): void {

@@ -26,6 +26,21 @@ export function addReportCommands(program: Command, output: Output, server: () =
       printTable(output, rows, [...columns, 'low_usd', 'high_usd', 'passes_on'])
     })
   report
+    .command('observed')
+    .description('calls that did not pass the gateway, as telemetry tells of them; in no budget')
+    .option('--by <list>', 'day,business_unit,team,agent,environment,provider,model')
+    .option('--from <time>', 'from this hour on: 2026-11-01, or with a time')
+    .option('--to <time>', 'before this hour')
+    .option('--json')
+    .action(async ({ json, ...asked }: Options) => {
+      const query = new URLSearchParams(Object.entries(asked))
+      const found = await ask(server(), 'GET', `/reports/observed?${query}`)
+      if (json) return printJson(output, found)
+      const groups = (asked.by ?? '').split(',').filter((name) => name !== '')
+      const columns = ['calls', 'tokens', 'observed_usd', 'unpriced_calls', 'duplicates']
+      printTable(output, found as Record<string, unknown>[], [...groups, ...columns])
+    })
+  report
     .command('spend')
     .description('what was spent, dearest first; this month where no time is said')
     .option('--by <list>', 'day,business_unit,team,agent,environment,provider,model')
@@ -38,6 +53,8 @@ export function addReportCommands(program: Command, output: Output, server: () =
       if (json) return printJson(output, found)
       const rows = found as Record<string, unknown>[]
       const groups = (asked.by ?? '').split(',').filter((name) => name !== '')
-      printTable(output, rows, [...groups, 'calls', 'tokens', 'cost_usd', 'presumed_usd'])
+      const columns = ['calls', 'tokens', 'cost_usd', 'presumed_usd']
+      const observed = rows.some((row) => row.observed_usd !== undefined) ? ['observed_usd'] : []
+      printTable(output, rows, [...groups, ...columns, ...observed])
     })
 }

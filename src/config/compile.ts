@@ -12,20 +12,21 @@ import { compileOutcomes } from './compile-outcomes.ts'
 import { compileProviders } from './compile-providers.ts'
 import { compileRules, ownerOf } from './compile-rules.ts'
 import { compileRuns } from './compile-runs.ts'
+import { compileContracts, ownPrices } from './compile-prices.ts'
 import type { ConfigFile } from './document.ts'
 import type { Loaded, Merged } from './merged.ts'
 import type { ConfigProblem } from './source.ts'
 
 export function compile(
   merged: Merged,
-  priceBook: PriceBook,
+  listed: PriceBook,
   version: string,
 ): Result<Loaded, readonly ConfigProblem[]> {
   const problems: ConfigProblem[] = []
   const notices = [...merged.notices]
   const { file } = merged
-  const timeZone = file.timezone ?? 'UTC'
-  checkTimeZone(timeZone, merged, problems)
+  const priceBook = ownPrices(merged, listed, problems)
+  const timeZone = timeZoneOf(merged, problems)
   const organization = file.organization ?? 'default'
   const tree = treeOf(file, merged, problems)
   const providers = compileProviders(merged, problems, notices)
@@ -48,12 +49,14 @@ export function compile(
     problems,
   )
   const outcomes = compileOutcomes(merged, names, problems, notices)
+  const contracts = compileContracts(merged, priceBook, problems)
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
   notices.push(...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
-    version,
+    version:
+      priceBook === listed ? version : `${version.slice(0, 8)}${priceBook.version.slice(0, 8)}`,
     organization,
     timeZone,
     environments: names.environments,
@@ -68,15 +71,19 @@ export function compile(
     oidc,
     ...channels,
     priceBook,
+    contracts,
+    acceptedPrices: file.prices?.accept ?? null,
     notices,
   }
   return succeeded({ snapshot: freeze(snapshot), simulate: !providers.hasCredential })
 }
 
-function checkTimeZone(timeZone: string, merged: Merged, problems: ConfigProblem[]): void {
-  if (isTimeZone(timeZone)) return
+function timeZoneOf(merged: Merged, problems: ConfigProblem[]): string {
+  const timeZone = merged.file.timezone ?? 'UTC'
+  if (isTimeZone(timeZone)) return timeZone
   const message = `"${timeZone}" is not an IANA time zone`
   problems.push(merged.problem(['timezone'], message, 'such as Europe/Berlin'))
+  return timeZone
 }
 
 function treeOf(file: ConfigFile, merged: Merged, problems: ConfigProblem[]): readonly TreeNode[] {

@@ -4,6 +4,7 @@ import { dimensions } from '#core/scope.ts'
 import { auth } from './auth.ts'
 import { outcomeHooks } from './outcome-hooks.ts'
 import { outcomeLimit, outcomeTypes } from './outcomes.ts'
+import { prices } from './prices.ts'
 
 /** Scalars come as text, so that no float stands between the file and the ledger. */
 const text = z.string().min(1)
@@ -187,6 +188,7 @@ export const configFile = z.strictObject({
   notify: notify.optional(),
   policy: policy.optional(),
   auth: auth.optional(),
+  prices: prices.optional(),
 })
 
 export type ConfigFile = z.output<typeof configFile>

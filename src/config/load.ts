@@ -95,7 +95,8 @@ function merge(
       document?.at(path, message, hint) ?? { file: 'config', line: 1, column: 1, message, hint }
     )
   }
-  return { file: draft, budgets, quotas, runs, problem, notices: [...new Set(notices)] }
+  const { readFile } = around
+  return { file: draft, budgets, quotas, runs, problem, readFile, notices: [...new Set(notices)] }
 }
 
 /** A channel or provider whose credential is not there is not configured; all else must be. */

@@ -23,4 +23,6 @@ export interface Merged {
   readonly runs: readonly Placed<RunEntry>[]
   readonly problem: (path: Path, message: string, hint?: string | null) => ConfigProblem
   readonly notices: readonly string[]
+  /** The text of a file; null where it cannot be read. */
+  readonly readFile: (path: string) => string | null
 }

@@ -108,8 +108,22 @@ export function parsePriceBook(
     })
   }
   if (problems.length > 0) return failed(problems)
-  const version = createHash('sha256').update(canonical(rows)).digest('hex').slice(0, 16)
-  return succeeded({ version, rows, byName })
+  return succeeded({ version: versionOf(rows), rows, byName })
+}
+
+/** A book with the models of `own` in place of those of the same name, aliases included. */
+export function overlay(book: PriceBook, own: PriceBook): PriceBook {
+  const replaced = (row: PriceRow): boolean => own.byName.has(row.model)
+  const rows = [...book.rows.filter((row) => !replaced(row)), ...own.rows]
+  const byName = new Map(
+    [...book.byName].filter(([, [row]]) => row === undefined || !replaced(row)),
+  )
+  for (const [name, found] of own.byName) byName.set(name, found)
+  return { version: versionOf(rows), rows, byName }
+}
+
+function versionOf(rows: readonly PriceRow[]): string {
+  return createHash('sha256').update(canonical(rows)).digest('hex').slice(0, 16)
 }
 
 function rowsOf(

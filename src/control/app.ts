@@ -16,6 +16,8 @@ import { billRoutes } from './bills.ts'
 import { callRoutes } from './calls.ts'
 import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { observedRoutes } from './observed.ts'
+import { priceRoutes } from './prices.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
@@ -53,6 +55,8 @@ export const routes: readonly Route[] = [
   ...configRoutes,
   ...replayRoutes,
   ...aboutRoutes,
+  ...priceRoutes,
+  ...observedRoutes,
   ...auditRoutes,
   ...identityRoutes,
   ...tokenRoutes,

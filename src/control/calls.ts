@@ -2,6 +2,7 @@ import { requireOpen } from './months.ts'
 import { z } from 'zod'
 import type { Hold } from '#core/journal.ts'
 import { toIso } from '#core/time.ts'
+import { correctedFact } from '#core/recost.ts'
 import { parseUsd } from '#core/money.ts'
 import { spentWithin } from '#core/role.ts'
 import { parseId } from '#lib/id.ts'
@@ -79,8 +80,10 @@ export const callRoutes: readonly Route[] = [
       const before = await holdOf(deps, body.hold)
       requireOpen(deps, toIso(before.madeAt).slice(0, 7))
       const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
+      // What a person or a bill has said, no price book says otherwise.
+      const facts = { [correctedFact]: body.reason }
       const { result } = await deps.store.run(
-        { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name },
+        { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name, facts },
         deps.clock.now(),
         (id) => rules.get(id) ?? null,
       )

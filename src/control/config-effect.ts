@@ -5,8 +5,7 @@ import { type BudgetRule, periodOf } from '#core/budget.ts'
 import { type Effect, effectsOf, uncounted } from '#core/effect.ts'
 import type { Hold } from '#core/journal.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { after, type Instant, instant } from '#core/time.ts'
-import type { HoldPlace } from '#ports/store.ts'
+import { after as later, type Instant, instant } from '#core/time.ts'
 import type { ControlDeps } from './deps.ts'
 
 const pageSize = 250
@@ -53,7 +52,7 @@ async function count(
     isMarked: (id: string) => marks.has(id),
   }
   let seen = 0
-  for await (const holds of pages(deps, instant(Math.min(...starts.values())), after(now, 1))) {
+  for await (const holds of pages(deps, instant(Math.min(...starts.values())), later(now, 1))) {
     for (const rule of rules) {
       const own = holds.filter(({ madeAt }) => madeAt >= (starts.get(rule.id) ?? 0))
       const counted = backfill(rule, own, now, existing)
@@ -72,14 +71,13 @@ export async function* pages(
   from: Instant,
   to: Instant,
 ): AsyncIterable<readonly Hold[]> {
-  let last: HoldPlace = { madeAt: from, id: '' }
+  let after: Hold | null = null
   for (;;) {
-    const holds = await store.holdsMade(last, to, pageSize)
-    const end = holds.at(-1)
-    if (end === undefined) return
+    const holds: readonly Hold[] = await store.holdsMade({ from, to, after, limit: pageSize })
+    after = holds.at(-1) ?? null
+    if (after === null) return
     yield holds
     if (holds.length < pageSize) return
-    last = { madeAt: end.madeAt, id: end.id }
     await clock.sleep(0)
   }
 }

@@ -6,6 +6,8 @@ import type { UnitCost, UnitCostQuestion } from '#core/outcome-report.ts'
 import type { Rights } from '#core/role.ts'
 import type { Selector } from '#core/scope.ts'
 import type { Oidc } from '#core/sign-in.ts'
+import type { PriceBook } from '#core/price-book.ts'
+import type { Result } from '#lib/result.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import type { Chance } from '#ports/chance.ts'
@@ -55,6 +57,10 @@ export interface ControlDeps {
   readonly outlooks: () => Promise<readonly Outlook[]>
   /** What an outcome of a type cost; `only`: of what that selects. */
   readonly unitCost: (question: UnitCostQuestion, only: Selector | null) => Promise<UnitCost>
+  /** The book in force with these files over it, or what is wrong with them. */
+  readonly pricesWith: (
+    files: readonly { readonly name: string; readonly text: string }[],
+  ) => Result<PriceBook, readonly string[]>
   /** Prometheus text. */
   readonly metrics: () => Promise<string>
 }

@@ -111,3 +111,11 @@ export function monthSpan(month: string): { readonly start: Instant; readonly en
   const [year, no] = [Number(match[1]), Number(match[2])]
   return { start: instant(Date.UTC(year, no - 1)), end: instant(Date.UTC(year, no)) }
 }
+
+/** Throws where any month of the stretch is closed. */
+export function requireOpenBetween(deps: ControlDeps, from: Instant, to: Instant): void {
+  for (const month of closedMonths(deps).keys()) {
+    const { start, end } = monthSpan(month)
+    if (start < to && from < end) requireOpen(deps, month)
+  }
+}

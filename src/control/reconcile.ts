@@ -12,6 +12,7 @@ import type { Hold } from '#core/journal.ts'
 import { type BillerOf, meter, type MeteredCells, type ModelName } from '#core/metered.ts'
 import { modelNames } from '#core/model-name.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { correctedFact } from '#core/recost.ts'
 import { type Cause, causes, type Reconciled, reconcile, type Variance } from '#core/reconcile.ts'
 import { instant, toIso } from '#core/time.ts'
 import { correctable, corrected, correctionsOf, pursesOf } from '#core/true-up.ts'
@@ -189,7 +190,8 @@ async function correct(
             cost,
             reason: `reconciled: ${id}`,
             author: actor.name,
-            facts: { billed },
+            // What a bill has said, no price book says otherwise.
+            facts: { billed, [correctedFact]: id },
           },
           deps.clock.now(),
           (budget) => rules.get(budget) ?? null,

@@ -10,11 +10,12 @@ import {
 } from '#core/spend.ts'
 import { type Instant, parseInstant, periodAt, toIso } from '#core/time.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { besideSpend, observedSeen } from './observed-seen.ts'
 import { invalid } from './problem.ts'
 import { declare, everybody, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
-const spendQuery = z.object({
+export const spendQuery = z.object({
   /** ISO 8601; the hour that it is in counts whole. Left out: the current month, UTC. */
   from: z.string().optional(),
   to: z.string().optional(),
@@ -34,6 +35,8 @@ const spendShape = z.object({
   tokens: z.string(),
   cost_usd: z.string(),
   presumed_usd: z.string(),
+  /** Of calls that did not pass the gateway; where there are any. In no budget. */
+  observed_usd: z.string().optional(),
 })
 
 export const reportRoutes: readonly Route[] = [
@@ -46,8 +49,15 @@ export const reportRoutes: readonly Route[] = [
     answer: z.array(spendShape),
     handle: async ({ deps, actor, query }) => {
       const { by, daily } = groupsOf(query.by)
-      const rows = await spendSeen(deps, actor, { ...spanOf(deps, query), daily, by })
-      return rows.map((row) => showSpend(row, by))
+      const asked = { ...spanOf(deps, query), daily, by }
+      const [spent, observed] = await Promise.all([
+        spendSeen(deps, actor, asked),
+        observedSeen(deps, actor, asked),
+      ])
+      return besideSpend(spent, observed).map(({ spend, observed: beside }) => ({
+        ...showSpend(spend, by),
+        ...(beside === null ? {} : { observed_usd: usd(beside.cost) }),
+      }))
     },
   }),
 ]
@@ -67,7 +77,10 @@ async function spendSeen(
   )
 }
 
-function groupsOf(text = ''): { readonly by: readonly SpendDimension[]; readonly daily: boolean } {
+export function groupsOf(text = ''): {
+  readonly by: readonly SpendDimension[]
+  readonly daily: boolean
+} {
   const names = text.split(',').filter((name) => name !== '')
   const by = spendDimensions.filter((dimension) => names.includes(dimension))
   const known: readonly string[] = ['day', ...spendDimensions]
@@ -86,6 +99,7 @@ export function spanOf(
   return { from: instantOf('from', from) ?? month.start, to: instantOf('to', to) ?? month.end }
 }
 
+/** A day or a time as it was written; null: nothing was. */
 export function instantOf(name: string, text: string | undefined): Instant | null {
   if (text === undefined) return null
   const at = parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)

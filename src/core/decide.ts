@@ -1,4 +1,5 @@
 /** Where a call may go: pure, from the snapshot. What it may cost is the ledger's to say. */
+import { contractFor, netOf } from './contract.ts'
 import type { CallShape } from './quote.ts'
 import { type PriceBook, type PriceRow, priceOf, type Vendor } from './price-book.ts'
 import type { RefusalCode } from './refusal.ts'
@@ -86,7 +87,10 @@ function targetAt(
   now: Instant,
 ): readonly Target[] {
   if (provider.free) return [{ provider, row: null, model: call.model, unpriced: false }]
-  if (row !== null) return [{ provider, row, model: row.model, unpriced: false }]
+  if (row !== null) {
+    const net = netOf(row, contractFor(snapshot.contracts, provider.name, row.model, now))
+    return [{ provider, row: net, model: row.model, unpriced: false }]
+  }
   switch (snapshot.policy.unpricedModel) {
     case 'deny':
       return []

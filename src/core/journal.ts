@@ -107,7 +107,7 @@ export interface AdjustCommand {
   readonly cost: Nanos
   readonly reason: string
   readonly author: string
-  /** Merged with those of the hold. */
+  /** Merged with the facts of the hold: on what the correction rests. */
   readonly facts?: Facts
 }
 

@@ -147,7 +147,7 @@ function applyAdjust(state: LedgerState, command: AdjustCommand, now: Instant): 
   }
   return end(
     state,
-    command.facts === undefined ? hold : { ...hold, facts: { ...hold.facts, ...command.facts } },
+    { ...hold, facts: { ...hold.facts, ...command.facts } },
     {
       kind: 'adjust',
       reason: command.reason,

@@ -20,6 +20,8 @@ export const recordKinds = [
   'reconciliation',
   /** A month that is closed: '2026-10'. */
   'month',
+  /** What the price book last said: `price-guard.ts`. */
+  'prices',
 ] as const
 export type RecordKind = (typeof recordKinds)[number]
 

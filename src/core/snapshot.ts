@@ -5,6 +5,7 @@
 import type { Secret } from '#lib/secret.ts'
 import type { BudgetRule } from './budget.ts'
 import type { NotifyTargets } from './channels.ts'
+import type { Contract } from './contract.ts'
 import type { Nanos } from './money.ts'
 import type { OutcomeHook } from './outcome-hook.ts'
 import type { OutcomeLimit } from './outcome-limit.ts'
@@ -77,6 +78,10 @@ export interface Snapshot {
   readonly webhooks: readonly WebhookTarget[]
   readonly notify: NotifyTargets
   readonly priceBook: PriceBook
+  /** What was agreed with providers, beside their list prices. */
+  readonly contracts: readonly Contract[]
+  /** The version of a price book that may move prices far: see `price-guard.ts`. */
+  readonly acceptedPrices: string | null
   /** Parts of the file that this version reads but does not act on yet, in words. */
   readonly notices: readonly string[]
 }

@@ -38,6 +38,7 @@ export function attempt(
       sentAt: deps.clock.now(),
       exchange: null,
       firstByteAt: null,
+      requestId: null,
       finish: (end) => {
         over = true
         drained?.abort()
@@ -49,6 +50,7 @@ export function attempt(
     underway.exchange = deps.upstream.send(request, {
       started: (status, headers) => {
         underway.firstByteAt = deps.clock.now()
+        underway.requestId = headers['request-id'] ?? headers['x-request-id'] ?? null
         relay = relayFor(underway, status, headers)
       },
       data: (chunk) => relay?.data(chunk),

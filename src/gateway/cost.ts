@@ -1,10 +1,12 @@
 /**
  * What an ended attempt costs, from what the provider reported: known, or presumed at its maximum.
  */
-import { charge, type ChargeLine } from '#core/charge.ts'
+import type { ChargeContext, ChargeLine } from '#core/charge.ts'
+import { contractFor } from '#core/contract.ts'
+import { listLookup, netLookup, priced } from '#core/costing.ts'
 import type { Basis, Facts } from '#core/journal.ts'
-import { formatUsd, max, type Nanos, zero } from '#core/money.ts'
-import { type PriceRow, priceOf, type Tier } from '#core/price-book.ts'
+import { formatUsd, type Nanos, zero } from '#core/money.ts'
+import type { Tier } from '#core/price-book.ts'
 import { count, noReport, promptTokens, type Usage, type UsageReport } from '#core/usage.ts'
 import type { Attempt, Serving } from './call.ts'
 
@@ -25,20 +27,35 @@ export function costOf(serving: Serving, attempt: Attempt, report: UsageReport):
   const { row } = target
   if (row === null) return presumed(attempt, 'no price', report)
 
+  const { snapshot, at } = serving
   const context = { tier: tierOf(report, serving), geo: report.geo ?? serving.parsed.shape.geo }
-  const book = serving.snapshot.priceBook
-  const lookup = (name: string): PriceRow | null => priceOf(book, name, serving.at)
-  const asked = charge(report, row, context, lookup)
-  if (!asked.ok) return presumed(attempt, asked.problem.message, report)
-  const served = report.model === null || report.model === row.model ? null : lookup(report.model)
-  if (served === null || served.model === row.model) {
-    return known(asked.value.cost, usage, report, asked.value.lines)
+  const lookup = netLookup(snapshot, target.provider.name, at)
+  const net = priced(report, row, context, lookup)
+  if (!net.ok) return presumed(attempt, net.problem.message, report)
+  const { cost, lines, oddity } = net.value
+  const told = oddity === null ? report : { ...report, oddities: [...report.oddities, oddity] }
+  const costed = known(cost, usage, told, lines)
+  const facts = { ...costed.facts, ...context, ...listCost(serving, attempt, report, context) }
+  return { ...costed, facts }
+}
+
+/** What it would have cost without a contract, and which terms it was charged at. */
+function listCost(
+  { snapshot, at }: Serving,
+  { target: { provider, model } }: Attempt,
+  report: UsageReport,
+  context: ChargeContext,
+): Facts {
+  if (snapshot.contracts.length === 0) return {}
+  const contract = contractFor(snapshot.contracts, provider.name, model, at)
+  const list = listLookup(snapshot, at)
+  const row = list(model)
+  if (contract === null || row === null) return {}
+  const full = priced(report, row, context, list)
+  return {
+    contract: contract.terms.kind,
+    ...(full.ok ? { listUsd: formatUsd(full.value.cost) } : {}),
   }
-  // Another model answered than was asked for: the dearer of the two prices, never the cheaper.
-  const other = charge(report, served, context, lookup)
-  const cost = other.ok ? max(asked.value.cost, other.value.cost) : asked.value.cost
-  const oddities = [...report.oddities, `answered by ${report.model}, asked for ${row.model}`]
-  return known(cost, usage, { ...report, oddities }, asked.value.lines)
 }
 
 /** Nobody knows what it cost: the most that was held for it, until a bill says otherwise. */
@@ -72,7 +89,7 @@ function known(
       usage: usage.counts,
       reasoningTokens: usage.reasoningTokens,
       served: report.model,
-      tier: report.tier,
+      ...(report.others.length === 0 ? {} : { others: report.others }),
       responseId: report.responseId,
       oddities: report.oddities,
       charge: lines.map(({ meter, quantity, unitPrice }) => ({

@@ -7,6 +7,7 @@ import type { Chance } from '#ports/chance.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { EndingJournal } from '#ports/ending-journal.ts'
 import type { Observe } from '#ports/observer.ts'
+import type { ObservationStore } from '#ports/observations.ts'
 import type { AlertStore, ControlStore, LedgerStore } from '#ports/store.ts'
 import type { Timeouts, Upstream } from '#ports/upstream.ts'
 import type { IntakeLimits } from './intake.ts'
@@ -18,7 +19,8 @@ export interface GatewayDeps {
   readonly upstream: Upstream
   readonly store: Pick<LedgerStore, 'run' | 'mark'> &
     Pick<AlertStore, 'raise'> &
-    Pick<ControlStore, 'change' | 'outcomeEvent'>
+    Pick<ControlStore, 'change' | 'outcomeEvent'> &
+    Pick<ObservationStore, 'observe'>
   readonly endings: EndingJournal
   readonly balances: Pick<LedgerStore, 'account'> & Pick<ControlStore, 'overrides'>
   /** Kill switches, on or over. */

@@ -10,6 +10,7 @@ import { answerBudget, answerModels } from './about.ts'
 import { credentialOf, type IdentityProblem, usableKey } from './identify.ts'
 import { type Intake, stranger, type TooMuch } from './intake.ts'
 import type { Opening, PlainDoor } from './plain-http.ts'
+import { receiveOtlp } from './otlp.ts'
 import { clientOf, headersOf, readBody } from './node-http.ts'
 import { plainRefusal } from './refusals.ts'
 import { type Desk, newCallId, refuse, serveCall } from './serve.ts'
@@ -79,6 +80,15 @@ export async function handleData(
       return answerModels(desk, callerDialect(headers, matched.dialect), headers, client)
     case 'budget':
       return answerBudget(desk, headers, client)
+    case 'telemetry': {
+      const ambiguous = ambiguityOf(request, headers)
+      if (ambiguous === null) {
+        const { signal } = matched
+        return receiveOtlp(desk.deps, traffic, { request, response, headers, signal })
+      }
+      response.shouldKeepAlive = false
+      return no('invalid_request', ambiguous)
+    }
     case 'endpoint':
       return receiveCall(desk, traffic, { request, response, headers, client }, matched.endpoint)
   }

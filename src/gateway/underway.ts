@@ -1,4 +1,5 @@
 /** An attempt under way: what its relays share, and the ways its hold ends. */
+import type { Facts } from '#core/journal.ts'
 import { viewsOf } from '#core/view.ts'
 import type { Outcome } from '#ports/store.ts'
 import type { UpstreamExchange, UpstreamFailure } from '#ports/upstream.ts'
@@ -37,6 +38,8 @@ export interface Underway {
   readonly sentAt: number
   exchange: UpstreamExchange | null
   firstByteAt: number | null
+  /** The provider's own name for the request, where it gives one. */
+  requestId: string | null
   finish(end: AttemptEnd): void
 }
 
@@ -104,7 +107,7 @@ export async function endCosted(
     cost: costed.cost,
     tokens: costed.tokens,
     basis: costed.basis,
-    facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs },
+    facts: { ...costed.facts, status, upstreamMs: timing.upstreamMs, ...requestOf(underway) },
   })
   deps.observe({
     kind: 'call_ended',
@@ -120,6 +123,8 @@ export async function endCosted(
   bookClaim(deps, serving, status)
   return outcome ?? held
 }
+
+const requestOf = ({ requestId }: Underway): Facts => (requestId === null ? {} : { requestId })
 
 export function timingOf(underway: Underway): { ownMs: number; upstreamMs: number } {
   const {

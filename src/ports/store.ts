@@ -17,6 +17,8 @@ import type { Instant } from '#core/time.ts'
 import type { WorkQuery, WorkRow } from '#core/work.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 
+import type { ObservationStore } from './observations.ts'
+
 /** The store cannot commit. Nothing may be admitted until it can. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable'
@@ -38,8 +40,14 @@ export interface Adopted {
   readonly counted: readonly BudgetRule[]
 }
 
-/** Where a hold stands among all. An empty id stands before all that were made at the time. */
-export type HoldPlace = Pick<Hold, 'madeAt'> & { readonly id: HoldId | '' }
+/** One page of a stretch of time. */
+export interface HoldsQuery {
+  readonly from: Instant
+  readonly to: Instant
+  /** The last of the page before; null: the first page. */
+  readonly after: Pick<Hold, 'madeAt' | 'id'> | null
+  readonly limit: number
+}
 
 export interface LedgerStore {
   /** Loads, applies and writes in one transaction shared with its neighbours. Safe to repeat. */
@@ -60,8 +68,8 @@ export interface LedgerStore {
   holdsOf(call: CallId): Promise<readonly Hold[]>
   /** Newest first. */
   recentHolds(limit: number): Promise<readonly Hold[]>
-  /** Made after `last` and before `before`, in the order of their time and id: a page of them. */
-  holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]>
+  /** Made in `[from, to)`, in the order of that and of their ids, behind `after`. */
+  holdsMade(query: HoldsQuery): Promise<readonly Hold[]>
   /** Pending holds whose time has passed, oldest first. */
   overdue(now: Instant, limit: number): Promise<readonly Hold[]>
   openHolds(): Promise<number>
@@ -142,7 +150,7 @@ export type News =
   | { readonly kind: 'record'; readonly record: ControlRecord }
   | { readonly kind: 'config' }
 
-export interface Store extends LedgerStore, ControlStore, AlertStore {
+export interface Store extends LedgerStore, ControlStore, AlertStore, ObservationStore {
   readonly kind: 'memory' | 'sqlite' | 'postgres'
   /** Other processes may be at work on it: what is open is not an orphan before its time. */
   readonly shared: boolean

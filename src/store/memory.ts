@@ -6,6 +6,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import { type BookedOutcome, type OutcomeQuery, pageOf } from '#core/outcome.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import {
   groupSpend,
@@ -21,7 +22,7 @@ import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/
 import {
   type Adopted,
   type Change,
-  type HoldPlace,
+  type HoldsQuery,
   type Outcome,
   type Store,
   StoreUnavailable,
@@ -35,6 +36,7 @@ import {
   type Rows,
   startSince,
 } from './execute.ts'
+import { ObservedInMemory } from './observed-memory.ts'
 import { Leases } from './leases.ts'
 
 export class MemoryStore implements Store {
@@ -55,6 +57,7 @@ export class MemoryStore implements Store {
   readonly #audit: AuditRow[] = []
   readonly #links: AuditLink[] = []
   #head: AuditHead | null = null
+  readonly #observed = new ObservedInMemory(() => this.#holds.values())
   readonly #leases = new Leases()
   #known: ReadonlyMap<string, string> = new Map()
 
@@ -133,11 +136,11 @@ export class MemoryStore implements Store {
     return [...this.#holds.values()].reverse().slice(0, limit)
   }
 
-  async holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
-    const isAfter = ({ madeAt, id }: Hold): boolean =>
-      madeAt === last.madeAt ? id > last.id : madeAt > last.madeAt
+  async holdsMade({ from, to, after, limit }: HoldsQuery): Promise<readonly Hold[]> {
+    const isNext = ({ madeAt, id }: Hold): boolean =>
+      after === null || madeAt > after.madeAt || (madeAt === after.madeAt && id > after.id)
     return [...this.#holds.values()]
-      .filter((hold) => isAfter(hold) && hold.madeAt < before)
+      .filter((hold) => from <= hold.madeAt && hold.madeAt < to && isNext(hold))
       .sort((a, b) => a.madeAt - b.madeAt || (a.id < b.id ? -1 : 1))
       .slice(0, limit)
   }
@@ -159,6 +162,18 @@ export class MemoryStore implements Store {
 
   async spend(query: SpendQuery): Promise<readonly SpendRow[]> {
     return groupSpend(this.#spend.values(), query)
+  }
+
+  async observe(calls: readonly ObservedCall[]): Promise<void> {
+    this.#observed.observe(calls)
+  }
+
+  async settleObserved(since: Instant): Promise<number> {
+    return this.#observed.settle(since)
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    return this.#observed.observed(query)
   }
 
   async change(change: Change, audit: AuditRow): Promise<void> {

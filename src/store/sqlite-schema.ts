@@ -85,6 +85,21 @@ const migrations: readonly string[] = [
      begin select raise(abort, 'outcome events are immutable'); end;
    create trigger outcome_stays before delete on outcome_event
      begin select raise(abort, 'outcome events are immutable'); end;`,
+  // Beside the ledger: what is only observed is in no account.
+  `create table observation (
+     id text primary key, response text, state text not null
+       check (state in ('counted', 'gateway', 'double')),
+     at integer not null, ended_at integer not null, seen_at integer not null,
+     hour integer not null,
+     business_unit text not null, team text not null, agent text not null,
+     environment text not null, provider text not null, model text not null,
+     tokens integer not null check (tokens >= 0), cost integer check (cost >= 0),
+     json text not null) strict;
+   create index observation_hour on observation (hour);
+   create index observation_seen on observation (seen_at) where state = 'counted';
+   create unique index observation_response on observation (response)
+     where response is not null and state <> 'double';
+   create index observation_answer on observation (response) where response is not null;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

@@ -45,6 +45,12 @@ const statements = {
   addOutcome:
     'insert into outcome_event (id, kind, type, subject, at, booked_at, json) ' +
     'values (?, ?, ?, ?, ?, ?, ?)',
+  addObservation:
+    'insert or ignore into observation (id, response, state, at, ended_at, seen_at, hour, ' +
+    'business_unit, team, agent, environment, provider, model, tokens, cost, json) values (?, ?, ' +
+    "iif(exists(select 1 from observation where response = ?), 'double', ?), " +
+    '?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  observationKnown: `update observation set state = 'gateway' where id = ? and state = 'counted'`,
   forgetRules: 'delete from known_rule',
   knowRule: 'insert into known_rule (id, time_zone) values (?, ?)',
 } as const

@@ -7,6 +7,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { BookedOutcome, OutcomeQuery } from '#core/outcome.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
@@ -14,11 +15,11 @@ import type { Instant } from '#core/time.ts'
 import type { WorkQuery, WorkRow } from '#core/work.ts'
 import { assert } from '#lib/assert.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import { fromJson, toJson } from '#lib/json.ts'
+import { fromJson } from '#lib/json.ts'
 import {
   type Adopted,
   type Change,
-  type HoldPlace,
+  type HoldsQuery,
   type Outcome,
   type Store,
   StoreUnavailable,
@@ -40,15 +41,11 @@ import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
 import { type Lock, lock, openConnection } from './sqlite-connection.ts'
-import {
-  outcomeFromRow,
-  outcomesSql,
-  outcomeValues,
-  workFromRow,
-  workSql,
-  workValues,
-} from './outcome-sql.ts'
+import { outcomeFromRow, outcomesSql, workFromRow, workSql, workValues } from './outcome-sql.ts'
+import { observedRows, observedSql } from './observed-sql.ts'
+import { observedAtOnce, observeWith, settledWith } from './sqlite-observed.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
+import { writeChange, writeRecord } from './sqlite-changes.ts'
 import { SqliteRows } from './sqlite-rows.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
 
@@ -69,6 +66,7 @@ export class SqliteStore implements Store {
   readonly #db: DatabaseSync
   readonly #rows: SqliteRows
   readonly #writer: BatchWriter
+  readonly #ask = (sql: string, ...args: (string | number)[]) => this.#all(sql, ...args)
   readonly #leases = new Leases()
 
   constructor({ path, onCommit }: SqliteOptions) {
@@ -142,13 +140,15 @@ export class SqliteStore implements Store {
     return this.#holds('order by rowid desc limit ?', limit)
   }
 
-  async holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
+  async holdsMade({ from, to, after, limit }: HoldsQuery): Promise<readonly Hold[]> {
+    const [at, id] = after === null ? [from, ''] : [after.madeAt, after.id]
     return this.#holds(
-      `where made_at >= ?1 and made_at < ?3 and (made_at > ?1 or id > ?2)
-       order by made_at, id limit ?4`,
-      last.madeAt,
-      last.id,
-      before,
+      `where made_at >= ? and made_at < ? and (made_at, id) > (?, ?)
+       order by made_at, id limit ?`,
+      at,
+      to,
+      at,
+      id,
       limit,
     )
   }
@@ -176,19 +176,33 @@ export class SqliteStore implements Store {
     return spendRows(this.#all(sql, query.from, query.to), query)
   }
 
-  change(change: Change, audit: AuditRow): Promise<void> {
-    return this.#commits.add(null, () => {
-      if (change.kind === 'put_key') {
-        const { id, hash } = change.key
-        this.#rows.write('putKey', id, hash, toJson(change.key))
-      }
-      if (change.kind === 'put_override') this.#rows.putOverride(change.override)
-      if (change.kind === 'put_record') this.#writeRecord(change.record)
-      if (change.kind === 'add_outcomes') {
-        for (const event of change.events) this.#rows.write('addOutcome', ...outcomeValues(event))
-      }
-      this.#rows.addAudit(audit)
+  async observe(calls: readonly ObservedCall[]): Promise<void> {
+    for (let i = 0; i < calls.length; i += observedAtOnce) {
+      const values = observeWith(this.#ask, calls.slice(i, i + observedAtOnce))
+      await this.#commits.add(null, () => {
+        for (const one of values) this.#rows.write('addObservation', ...one)
+      })
+    }
+  }
+
+  async settleObserved(since: Instant): Promise<number> {
+    const ids = settledWith(this.#ask, since)
+    if (ids.length === 0) return 0
+    await this.#commits.add(null, () => {
+      for (const id of ids) this.#rows.write('observationKnown', id)
     })
+    return ids.length
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    return observedRows(
+      this.#all(observedSql('observation', query, ['?', '?']), query.from, query.to),
+      query,
+    )
+  }
+
+  change(change: Change, audit: AuditRow): Promise<void> {
+    return this.#commits.add(null, () => writeChange(this.#rows, change, audit))
   }
 
   async work(query: WorkQuery): Promise<readonly WorkRow[]> {
@@ -239,7 +253,7 @@ export class SqliteStore implements Store {
   }
 
   putRecord(record: ControlRecord): Promise<void> {
-    return this.#commits.add(null, () => this.#writeRecord(record))
+    return this.#commits.add(null, () => writeRecord(this.#rows, record))
   }
 
   async audit(limit: number): Promise<readonly AuditRow[]> {
@@ -334,10 +348,6 @@ export class SqliteStore implements Store {
     await this.#writer.close()
     if (this.#db.isOpen) this.#db.close()
     this.#lock?.release()
-  }
-
-  #writeRecord({ kind, id, value }: ControlRecord): void {
-    this.#rows.write('putRecord', kind, id, toJson(value))
   }
 
   #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {

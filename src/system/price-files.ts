@@ -1,7 +1,8 @@
 /** The price book that comes with Bursar: `prices/*.yaml` beside the sources. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { parsePriceBook } from '#config/price-file.ts'
+import { overlay, parsePriceBook, type PriceFile } from '#config/price-file.ts'
 import type { PriceBook } from '#core/price-book.ts'
+import { failed, type Result, succeeded } from '#lib/result.ts'
 import { packageRoot } from './package-root.ts'
 
 const folder = new URL('prices/', packageRoot())
@@ -21,4 +22,14 @@ export function loadPriceBook(): PriceBook {
   }
   loaded = parsed.value
   return loaded
+}
+
+/** `book` with these files over it, or what is wrong with them, with file and line. */
+export function pricesWith(
+  book: PriceBook,
+  files: readonly PriceFile[],
+): Result<PriceBook, readonly string[]> {
+  const parsed = parsePriceBook(files)
+  if (parsed.ok) return succeeded(overlay(book, parsed.value))
+  return failed(parsed.problem.map(({ file, line, message }) => `${file}:${line}: ${message}`))
 }

@@ -5,6 +5,7 @@ export type Matched =
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
   | { readonly kind: 'models'; readonly dialect: DialectName }
   | { readonly kind: 'budget' }
+  | { readonly kind: 'telemetry'; readonly signal: 'traces' | 'logs' | 'metrics' }
   /** Encoded, doubled or relative parts: two readers could take it for two paths. */
   | { readonly kind: 'bad_target' }
   | { readonly kind: 'credential_in_url' }
@@ -17,6 +18,13 @@ const posts: ReadonlyMap<string, { dialect: DialectName; operation: Operation }>
   ['/embeddings', { dialect: 'openai', operation: 'embeddings' }],
   ['/messages', { dialect: 'anthropic', operation: 'messages' }],
   ['/messages/count_tokens', { dialect: 'anthropic', operation: 'count_tokens' }],
+])
+
+/** Where OTLP's exporters send to. */
+const telemetry: ReadonlyMap<string, 'traces' | 'logs' | 'metrics'> = new Map([
+  ['/traces', 'traces'],
+  ['/logs', 'logs'],
+  ['/metrics', 'metrics'],
 ])
 
 const geminiVerbs: ReadonlyMap<string, { operation: Operation; stream: boolean }> = new Map([
@@ -51,6 +59,8 @@ export function matchEndpoint(method: string, target: string): Matched {
   }
   if (method === 'GET' && rest === '/budget') return { kind: 'budget' }
   if (method !== 'POST') return { kind: 'not_found' }
+  const signal = dialect === null ? telemetry.get(rest) : undefined
+  if (signal !== undefined) return { kind: 'telemetry', signal }
   const known = posts.get(rest)
   if (known !== undefined && (dialect === null || dialect === known.dialect)) {
     return plain(known, rest, asked.forwarded)

@@ -1,7 +1,8 @@
 /** Pages of past holds: every hold once, in order, on every store, whatever the page. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { instant } from '#core/time.ts'
-import type { HoldPlace, Store } from '#ports/store.ts'
+import type { Hold } from '#core/journal.ts'
+import type { Store } from '#ports/store.ts'
 import { MemoryStore } from '#store/memory.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
 import { SqliteStore } from '#store/sqlite.ts'
@@ -32,22 +33,19 @@ test.each(stores)('%s', async (_kind, make) => {
   )
   for (const size of [1, 7, 20, 100]) {
     const seen: string[] = []
-    let last: HoldPlace = { madeAt: start, id: '' }
+    let after: Hold | null = null
+    const span = { from: start, to: instant(start + 3), limit: size }
     for (;;) {
-      const holds = await store.holdsMade(last, instant(start + 3), size)
+      const holds: readonly Hold[] = await store.holdsMade({ ...span, after })
       expect(holds.length).toBeLessThanOrEqual(size)
-      const end = holds.at(-1)
-      if (end === undefined) break
+      after = holds.at(-1) ?? null
+      if (after === null) break
       seen.push(...holds.map(({ id }) => id))
-      last = end
     }
     expect(seen).toEqual(wanted.map(holdId))
   }
-  const some = await store.holdsMade(
-    { madeAt: instant(start + 1), id: '' },
-    instant(start + 2),
-    100,
-  )
+  const second = { from: instant(start + 1), to: instant(start + 2), after: null, limit: 100 }
+  const some = await store.holdsMade(second)
   expect(some).toHaveLength(20)
   await store.close()
 })

@@ -72,7 +72,12 @@ async function month(calls: number, planted: Planted): Promise<Found> {
     if (line === null) throw new Error('every line is whole')
     addBillLine(billed, line, '2026-10')
   }
-  const holds = await store.holdsMade({ madeAt: instant(0), id: '' }, instant(4e12), calls)
+  const holds = await store.holdsMade({
+    from: instant(0),
+    to: instant(4e12),
+    after: null,
+    limit: calls,
+  })
   const cells: MeteredCells = new Map()
   for (const hold of holds) meter(cells, hold, biller, modelName)
   const options = { ownKeys: null, lastDay: '2026-10-31', modelName }

@@ -75,7 +75,12 @@ async function past(
     endings.push({ at: now + 1 + Math.floor(random() * 60_000), no, cost })
   }
   await settle(Number.MAX_SAFE_INTEGER)
-  const holds = await store.holdsMade({ madeAt: start, id: '' }, instant(now + 1), calls)
+  const holds = await store.holdsMade({
+    from: start,
+    to: instant(now + 1),
+    after: null,
+    limit: calls,
+  })
   expect(holds).toHaveLength(calls)
   return { holds, alerts }
 }

@@ -58,6 +58,8 @@ export function snapshotOf(chance: () => number, version: string): Snapshot {
     outcomeLimits: [],
     notices: [],
     priceBook,
+    contracts: [],
+    acceptedPrices: null,
     providers: [
       {
         name: 'sim',

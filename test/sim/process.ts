@@ -127,6 +127,7 @@ function deskOf(world: Surroundings, alive: () => boolean, kept: Map<HoldId, End
       raise: (alert) => world.store.raise(alert),
       change: (change, audit) => world.store.change(change, audit),
       outcomeEvent: (id) => world.store.outcomeEvent(id),
+      observe: (calls) => world.store.observe(calls),
     },
     freezes: () => [],
     paces: () => [],

@@ -33,6 +33,7 @@ const tables = [
   ['override', null],
   ['record', null],
   ['mark', null],
+  ['observation', null],
   ['audit', 'seq'],
   ['outcome_event', 'seq'],
   ['known_rule', null],

@@ -134,6 +134,22 @@ const migrations: readonly string[] = [
    create index outcome_subject on bursar.outcome_event (subject);
    create trigger outcome_is_a_fact before update or delete on bursar.outcome_event
      for each row execute function bursar.refuse();`,
+  // Beside the ledger: what is only observed is in no account.
+  `create table bursar.observation (
+     id text primary key, response text, state text not null
+       check (state in ('counted', 'gateway', 'double')),
+     at bigint not null, ended_at bigint not null, seen_at bigint not null,
+     hour bigint not null,
+     business_unit text not null, team text not null, agent text not null,
+     environment text not null, provider text not null, model text not null,
+     tokens bigint not null check (tokens >= 0), cost bigint check (cost >= 0),
+     json text not null);
+   create index observation_hour on bursar.observation (hour);
+   create index observation_seen on bursar.observation (seen_at) where state = 'counted';
+   create unique index observation_response on bursar.observation (response)
+     where response is not null and state <> 'double';
+   create index observation_answer on bursar.observation (response)
+     where response is not null;`,
 ]
 
 /** Two replicas that start at once migrate once: the second waits. */

@@ -7,6 +7,7 @@ import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Hold, LedgerEntry, Rules } from '#core/journal.ts'
 import type { VirtualKey } from '#core/key.ts'
 import type { BookedOutcome, OutcomeQuery } from '#core/outcome.ts'
+import type { ObservedCall, ObservedRow } from '#core/observed.ts'
 import type { Override } from '#core/override.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
@@ -14,7 +15,7 @@ import { type Instant, instant } from '#core/time.ts'
 import type { WorkQuery, WorkRow } from '#core/work.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
-import type { Adopted, Change, HoldPlace, News, Outcome, Store } from '#ports/store.ts'
+import type { Adopted, Change, HoldsQuery, News, Outcome, Store } from '#ports/store.ts'
 import { headFromRow, linkFromRow } from '#store/audit-chain.ts'
 import {
   accountFromRow,
@@ -28,6 +29,7 @@ import {
 } from '#store/codec.ts'
 import { execute, startSince } from '#store/execute.ts'
 import { outcomeFromRow, outcomesSql } from '#store/outcome-sql.ts'
+import { observedRows, observedSql } from '#store/observed-sql.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
 import {
@@ -42,6 +44,7 @@ import { patiently, readPool, unavailable } from './connection.ts'
 import { Ledger } from './ledger.ts'
 import { learnNumbers, needOf, nothing } from './load.ts'
 import { refuseHalfMoved } from './move-in.ts'
+import { observeIn, settleIn } from './observed.ts'
 import { makePartitions } from './partitions.ts'
 import { AccountNumbers } from './rows.ts'
 import { migrate } from './schema.ts'
@@ -67,6 +70,7 @@ export class PostgresStore implements Store {
   /** Of the rules that it has adopted last; null before the first. */
   #epoch: number | null = null
   readonly #daily: NodeJS.Timeout
+  #observing: Promise<unknown> = Promise.resolve()
 
   private constructor({ url, onCommit }: PostgresOptions) {
     this.#url = url
@@ -145,10 +149,11 @@ export class PostgresStore implements Store {
     return this.#holds('order by made_at desc, id desc limit $1', limit)
   }
 
-  holdsMade({ madeAt, id }: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
-    const clause = `where made_at >= $1 and made_at < $3
-      and (made_at > $1 or id collate "C" > $2) order by made_at, id collate "C" limit $4`
-    return this.#holds(clause, madeAt, id, before, limit)
+  holdsMade({ from, to, after, limit }: HoldsQuery): Promise<readonly Hold[]> {
+    const [at, id] = after === null ? [from, ''] : [after.madeAt, after.id]
+    const clause = `where made_at >= $1 and made_at < $2
+      and (made_at > $1 or id collate "C" > $3) order by made_at, id collate "C" limit $4`
+    return this.#holds(clause, at, to, id, limit)
   }
 
   overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
@@ -189,6 +194,24 @@ export class PostgresStore implements Store {
     const { type, from, to, after, limit } = query
     const sql = outcomesSql('bursar.outcome_event', ['$1::text', '$2', '$3', '$4', '$5'])
     return (await this.#all(sql, type ?? '', from, to, after, limit)).map(outcomeFromRow)
+  }
+
+  observe(calls: readonly ObservedCall[]): Promise<void> {
+    // One after the other: telemetry takes no more than one connection from the ledger.
+    const done = this.#observing.then(() =>
+      patiently(this.#url, (client) => observeIn(client, calls)),
+    )
+    this.#observing = done.catch(() => {})
+    return done
+  }
+
+  settleObserved(since: Instant): Promise<number> {
+    return patiently(this.#url, (client) => settleIn(client, since))
+  }
+
+  async observed(query: SpendQuery): Promise<readonly ObservedRow[]> {
+    const sql = observedSql('bursar.observation', query, ['$1', '$2'])
+    return observedRows(await this.#all(sql, query.from, query.to), query)
   }
 
   change(change: Change, audit: AuditRow): Promise<void> {
