@@ -56,6 +56,8 @@ const byName: Readonly<Record<string, string>> = {
   caching: 'Prompt caching',
   outcomes: 'What counts as an outcome, for its cost',
   auth: 'How people sign in',
+  outcome_hooks: 'Webhooks of helpdesks and CRMs that tell of outcomes, by name',
+  prices: 'Contracted discounts and prices, and what was bought in advance',
 }
 
 /** Null: the name says it all. */

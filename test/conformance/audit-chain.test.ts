@@ -184,7 +184,7 @@ const older = (no: number): string =>
 async function olderSqlite(path: string): Promise<void> {
   await new SqliteStore({ path }).close()
   const db = new DatabaseSync(path)
-  db.exec('drop table outcome_event; drop table audit_head')
+  db.exec('drop table observation; drop table outcome_event; drop table audit_head')
   db.exec('alter table audit drop column prev')
   db.exec('alter table audit drop column hash; pragma user_version = 3')
   for (const no of [1, 2, 3]) db.exec(older(no))
@@ -216,6 +216,7 @@ test('postgres: the same, while a replica of the version before still writes', a
   await client.query('set search_path to bursar')
   await client.query(`drop trigger audit_is_chained on audit; drop function chain_audit;
     drop function audit_hash; drop table audit_head; drop table outcome_event;
+    drop table observation;
     alter table audit drop column prev;
     alter table audit drop column hash; update schema_version set version = 2`)
   for (const no of [1, 2, 3]) await client.query(older(no))
