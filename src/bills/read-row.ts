@@ -67,9 +67,8 @@ export function readRow(format: Format, row: Row, options: ReadOptions): Reading
 /** Whether the row is about AI. A database asks the same words of the same columns. */
 export function isCovered({ covers }: Format, cells: Cells): boolean {
   if (covers === null) return true
-  return new RegExp(covers.words).test(
-    covers.columns.map((column) => (cells[column] ?? '').toLowerCase()).join(' '),
-  )
+  const words = new RegExp(covers.words)
+  return covers.columns.some((column) => words.test((cells[column] ?? '').toLowerCase()))
 }
 
 function viewOf(row: Row, problems: string[]): RowView {

@@ -43,6 +43,8 @@ export async function openDesk(): Promise<Desk> {
     allow_community_extensions: 'false',
   })
   const connection = await instance.connect()
+  // A time with a zone has its UTC day, wherever this machine stands.
+  await connection.run("SET TimeZone = 'UTC'")
   return {
     connection,
     [Symbol.asyncDispose]: async () => {
@@ -60,6 +62,8 @@ const named = (name: string): string => `"${name.replaceAll('"', '""')}"`
 export interface Column {
   readonly name: string
   readonly sql: string
+  /** Of a time: the SQL that gives its UTC day alone, which is sooner made. */
+  readonly day?: string
 }
 
 export interface Table {
@@ -120,7 +124,10 @@ function leaves(duckdb: Api, name: string, sql: string, type: DuckDBType): reado
     type instanceof duckdb.DuckDBListType ||
     type instanceof duckdb.DuckDBMapType ||
     type instanceof duckdb.DuckDBStructType
-  return [{ name, sql: isNested ? jsonOf(duckdb, sql, type) : `CAST(${sql} AS VARCHAR)` }]
+  if (isNested) return [{ name, sql: jsonOf(duckdb, sql, type) }]
+  const text = `CAST(${sql} AS VARCHAR)`
+  if (!/^TIMESTAMP/.test(type.toString())) return [{ name, sql: text }]
+  return [{ name, sql: text, day: `CAST(CAST(${sql} AS DATE) AS VARCHAR)` }]
 }
 
 /** JSON in which every number is a text, so that none passes through a float. */
@@ -154,28 +161,42 @@ export interface Squeeze {
   readonly totalWords: string
 }
 
-/** What is added up in SQL: fits DECIMAL(38, 24) exactly, whatever the row. */
-const plainNumber = '[-+]?[0-9]{1,9}(\\.[0-9]{1,24})?|[-+]?[0-9](\\.[0-9]{1,16})?[eE]-0?[1-8]'
+/** Most numbers: they fit DECIMAL(18, 12) exactly, which is added up three times as fast. */
+const shortNumber = '[-+]?[0-9]{1,6}(\\.[0-9]{1,12})?'
+/** What is added up in SQL besides: fits DECIMAL(38, 24) exactly, whatever the row. */
+const longNumber = '[-+]?[0-9]{1,9}(\\.[0-9]{1,24})?|[-+]?[0-9](\\.[0-9]{1,16})?[eE]-0?[1-8]'
 
-/** Group columns are `k0`..., sums `s0`..., cells that are no plain number `o0`...; `n` rows. */
+/** Groups `k0`..., cells that are no plain number `o0`..., sums `s0`... and `l0`..., `n` rows. */
 export function squeezeSql(table: Table, names: readonly string[], squeeze: Squeeze): string {
   const sqlOf = (name: string): string => table.columns[names.indexOf(name)]?.sql ?? 'NULL'
-  const isPlain = (sql: string): string => `regexp_full_match(trim(${sql}), ${quoted(plainNumber)})`
   const { covers } = squeeze
-  const covered =
-    covers === null
-      ? 'TRUE'
-      : `regexp_matches(lower(concat_ws(' ', ${covers.columns
-          .map((column) => `coalesce(${sqlOf(column)}, '')`)
-          .join(', ')})), ${quoted(covers.words)})`
+  // Column by column: what stands in few forms is then looked at in few.
+  const has = (column: string): string =>
+    `regexp_matches(lower(coalesce(${sqlOf(column)}, '')), ${quoted(covers?.words ?? '')})`
+  const covered = covers === null ? 'TRUE' : `(${covers.columns.map(has).join(' OR ')})`
   const only = (sql: string): string =>
     covers === null ? sql : `CASE WHEN covered THEN ${sql} END`
   const inner = [
     `${covered} AS covered`,
     `${table.columns[0]?.sql ?? 'NULL'} AS head`,
-    ...squeeze.keys.map((key, i) => `${sqlOf(key)} AS r${i}`),
+    ...squeeze.keys.map((key, i) => {
+      const column = table.columns[names.indexOf(key)]
+      return `${column?.day ?? column?.sql ?? 'NULL'} AS r${i}`
+    }),
     ...squeeze.amounts.map((amount, i) => `${sqlOf(amount)} AS a${i}`),
   ]
+  // Each number is looked at once: this is where the time goes. Of rows that are left out only the
+  // first counts.
+  const plain = squeeze.amounts.flatMap((_, i) => {
+    const cell = `trim(a${i})`
+    const is = (shape: string): string => `regexp_full_match(${cell}, ${quoted(shape)})`
+    const short = `CASE WHEN ${is(shortNumber)} THEN CAST(${cell} AS DECIMAL(18, 12)) END`
+    const long =
+      `CASE WHEN NOT ${is(shortNumber)} AND ${is(longNumber)} ` +
+      `THEN CAST(${cell} AS DECIMAL(38, 24)) END`
+    const [p, q] = i === 0 ? [short, long] : [only(short), only(long)]
+    return [`${p} AS p${i}`, `${q} AS q${i}`]
+  })
   const total = quoted(`(?i)${squeeze.totalWords}`)
   const outer = [
     'covered',
@@ -185,19 +206,16 @@ export function squeezeSql(table: Table, names: readonly string[], squeeze: Sque
       return `${key === squeeze.always ? cut : only(cut)} AS k${i}`
     }),
     ...squeeze.amounts.map((_, i) => {
-      const odd = `CASE WHEN ${isPlain(`a${i}`)} THEN NULL ELSE coalesce(a${i}, '') END`
+      const odd = `CASE WHEN p${i} IS NULL AND q${i} IS NULL THEN coalesce(a${i}, '') END`
       return `${i === 0 ? odd : only(odd)} AS o${i}`
     }),
+    ...squeeze.amounts.map((_, i) => `CAST(sum(p${i}) AS VARCHAR) AS s${i}`),
+    ...squeeze.amounts.map((_, i) => `CAST(sum(q${i}) AS VARCHAR) AS l${i}`),
+    'CAST(count(*) AS VARCHAR) AS n',
   ]
-  const sums = squeeze.amounts.map((_, i) => {
-    const when = `${i === 0 ? '' : 'covered AND '}${isPlain(`a${i}`)}`
-    const sum = `sum(CASE WHEN ${when} THEN CAST(trim(a${i}) AS DECIMAL(38, 24)) END)`
-    return `CAST(${sum} AS VARCHAR) AS s${i}`
-  })
-  return (
-    `SELECT ${[...outer, ...sums, 'CAST(count(*) AS VARCHAR) AS n'].join(', ')} ` +
-    `FROM (SELECT ${inner.join(', ')} FROM ${table.from}) GROUP BY ALL`
-  )
+  const rows = `SELECT ${inner.join(', ')} FROM ${table.from}`
+  const numbers = `SELECT *, ${plain.join(', ')} FROM (${rows})`
+  return `SELECT ${outer.join(', ')} FROM (${numbers}) GROUP BY ALL`
 }
 
 /** Rows of a query as texts, a chunk at a time. */

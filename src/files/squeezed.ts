@@ -1,5 +1,5 @@
 /** Large files and Parquet through the database: groups of rows, or rows one by one. */
-import { parseDecimal, type Decimal } from '#core/decimal.ts'
+import { addDecimals, type Decimal, decimalZero, parseDecimal } from '#core/decimal.ts'
 import type { Format } from '#bills/format.ts'
 import { namesIn } from '#bills/formats.ts'
 import { type Row, totalWords } from '#bills/read-row.ts'
@@ -90,7 +90,7 @@ export async function groupedRows(
   }
 }
 
-/** `covered, total, k..., o..., s..., n`, in the order in which the query gives them. */
+/** `covered, total, k..., o..., s..., l..., n`, in the order in which the query gives them. */
 function groupOf(
   file: string,
   amounts: readonly string[],
@@ -103,13 +103,16 @@ function groupOf(
   keys.forEach((key, i) => {
     cells[key] = text(2 + i)
   })
+  const from = 2 + keys.length
   amounts.forEach((amount, i) => {
-    cells[amount] = text(2 + keys.length + i)
-    const sum = text(2 + keys.length + amounts.length + i)
-    const found = sum === null ? null : parseDecimal(sum)
-    if (found !== null) sums[amount] = found
+    cells[amount] = text(from + i)
+    // Short numbers and long ones are added up apart.
+    for (const at of [from + amounts.length + i, from + 2 * amounts.length + i]) {
+      const sum = parseDecimal(text(at) ?? '')
+      if (sum !== null) sums[amount] = addDecimals(sums[amount] ?? decimalZero, sum)
+    }
   })
-  const rows = Number(text(2 + keys.length + 2 * amounts.length))
+  const rows = Number(text(from + 3 * amounts.length))
   return {
     ...{ file, no: null, rows, cells, sums },
     isTotal: row[1] === true,

@@ -86,9 +86,9 @@ async function* csvRows(
   yield batch()
 }
 
-/** One comma too many at the end adds nothing: spreadsheets write it. */
+/** Commas too many at the end add nothing: spreadsheets write them. */
 const endsEmpty = (row: readonly string[], header: readonly string[]): boolean =>
-  row.length === header.length + 1 && row.at(-1) === ''
+  row.length > header.length && row.slice(header.length).every((cell) => cell === '')
 
 async function* jsonRows(
   source: Source,

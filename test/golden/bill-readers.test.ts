@@ -68,7 +68,7 @@ test('whatever the quotes and line ends, both ways read the same rows and name t
     model: written,
     key: fc.option(written, { freq: 9 }),
     cost: fc.constantFrom('1', '2.5', '0.25', ''),
-    end: fc.constantFrom('\n', '\r\n', '\n\n', '\r\n\r\n', ',\n'),
+    end: fc.constantFrom('\n', '\r\n', '\n\n', '\r\n\r\n', ',\n', ',,,\r\n'),
   })
   const header = 'usage_date_utc,model,token_type,cost_usd,api_key\n'
   await fc.assert(
