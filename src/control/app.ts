@@ -13,6 +13,7 @@ import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
+import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
@@ -21,6 +22,8 @@ import { openApi } from './openapi.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
 import { notLeads, type Route } from './route.ts'
+import { replayRoutes } from './replays.ts'
+import { reviewRoutes } from './reviews.ts'
 import { sessionRoutes } from './sessions.ts'
 import { tokenRoutes } from './tokens.ts'
 import { mountSlack } from './slack.ts'
@@ -30,6 +33,7 @@ import { unitCostRoutes } from './unit-cost.ts'
 export const routes: readonly Route[] = [
   ...keyRoutes,
   ...budgetRoutes,
+  ...reviewRoutes,
   ...overrideRoutes,
   ...freezeRoutes,
   ...callRoutes,
@@ -40,6 +44,8 @@ export const routes: readonly Route[] = [
   ...cloudEventRoutes,
   ...unitCostRoutes,
   ...forecastRoutes,
+  ...configRoutes,
+  ...replayRoutes,
   ...aboutRoutes,
   ...auditRoutes,
   ...identityRoutes,

@@ -21,6 +21,7 @@ import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/
 import {
   type Adopted,
   type Change,
+  type HoldPlace,
   type Outcome,
   type Store,
   StoreUnavailable,
@@ -130,6 +131,15 @@ export class MemoryStore implements Store {
 
   async recentHolds(limit: number): Promise<readonly Hold[]> {
     return [...this.#holds.values()].reverse().slice(0, limit)
+  }
+
+  async holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
+    const isAfter = ({ madeAt, id }: Hold): boolean =>
+      madeAt === last.madeAt ? id > last.id : madeAt > last.madeAt
+    return [...this.#holds.values()]
+      .filter((hold) => isAfter(hold) && hold.madeAt < before)
+      .sort((a, b) => a.madeAt - b.madeAt || (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
   }
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
