@@ -193,7 +193,8 @@ function showContract(contract: Contract): z.infer<typeof contractShape> {
   }
 }
 
-const pageSize = 1000
+/** Few enough that reading them keeps no call waiting. */
+const pageSize = 250
 const usualSpanMs = 31 * dayMs
 
 async function recostCalls(
@@ -210,11 +211,10 @@ async function recostCalls(
   let adjusted = 0
   for (let after: Hold | null = null; ; ) {
     const page: readonly Hold[] = await deps.store.holdsMade({ from, to, after, limit: pageSize })
-    for (const hold of page) {
-      if (await recostOne(deps, actor, hold, { prices, totals, apply: body.apply === true })) {
-        adjusted += 1
-      }
-    }
+    // At once, so that they share a commit.
+    const work = { prices, totals, apply: body.apply === true }
+    const written = await Promise.all(page.map((hold) => recostOne(deps, actor, hold, work)))
+    adjusted += written.filter((one) => one).length
     after = page.at(-1) ?? null
     if (page.length < pageSize) break
   }

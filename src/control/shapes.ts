@@ -183,6 +183,9 @@ const attemptShape = z.object({
   basis: z.string().nullable(),
   held_usd: z.string(),
   cost_usd: z.string().nullable(),
+  /** Where a contract applied: by which terms, and what the list would have asked. */
+  contract: z.string().nullable(),
+  list_usd: z.string().nullable(),
   output_cap: z.number(),
   made_at: z.string(),
   ended_at: z.string().nullable(),
@@ -267,6 +270,8 @@ function showAttempt(hold: Hold): z.infer<typeof attemptShape> {
     basis: hold.basis,
     held_usd: usd(hold.amount),
     cost_usd: hold.cost === null ? null : usd(hold.cost),
+    contract: textOf(facts.contract),
+    list_usd: textOf(facts.listUsd),
     output_cap: hold.outputCap,
     made_at: toIso(hold.madeAt),
     ended_at: isoOr(hold.endedAt),

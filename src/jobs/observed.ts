@@ -2,8 +2,8 @@
 import { type Instant, instant } from '#core/time.ts'
 import type { ObservationStore } from '#ports/observations.ts'
 
-/** A call of the gateway is settled within this, or its hold has expired. */
-const lateMs = 30 * 60_000
+/** A call is settled when its answer ends, and telemetry is sent after that: seldom before. */
+const lateMs = 2 * 60_000
 
 export function settleObserved(
   store: Pick<ObservationStore, 'settleObserved'>,

@@ -79,4 +79,4 @@ export function observedRows(
 }
 
 /** At most so many are looked at again in one round. */
-export const settledAtOnce = 1000
+export const settledAtOnce = 20_000

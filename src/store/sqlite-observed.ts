@@ -11,9 +11,15 @@ export type Write = (name: WriteName, ...values: Value[]) => void
 /** So many in one transaction: calls are not kept waiting by a large request. */
 export const observedAtOnce = 100
 
+/** Looked through while its sender waits; the rest is left to `settledWith`. */
+const rowsAtOnce = 2000
+
 /** What to write for these, each once. */
-export function observeWith(read: Read, calls: readonly ObservedCall[]): readonly Value[][] {
-  const gateway = gatewayIds(read, calls)
+export async function observeWith(
+  read: Read,
+  calls: readonly ObservedCall[],
+): Promise<readonly Value[][]> {
+  const gateway = await gatewayIds(read, calls, rowsAtOnce)
   return statesOf(calls, gateway).map(({ call, state }) => {
     const [id, response, , ...rest] = observedValues(call, state) as Value[]
     // The state is the writer's to say: a record that came before may tell of the same answer.
@@ -22,7 +28,7 @@ export function observeWith(read: Read, calls: readonly ObservedCall[]): readonl
 }
 
 /** Ids of those that the gateway has settled meanwhile. */
-export function settledWith(read: Read, since: Instant): readonly string[] {
+export async function settledWith(read: Read, since: Instant): Promise<readonly string[]> {
   const rows = read(
     `select id, response, at, ended_at from observation
      where seen_at >= ? and state = 'counted' and response is not null
@@ -36,30 +42,47 @@ export function settledWith(read: Read, since: Instant): readonly string[] {
     at: Number(row.at) as Instant,
     endedAt: Number(row.ended_at) as Instant,
   }))
-  const gateway = gatewayIds(read, calls)
+  const gateway = await gatewayIds(read, calls, Number.POSITIVE_INFINITY)
   return calls.filter(({ response }) => gateway.has(response)).map(({ id }) => id)
 }
 
-function gatewayIds(
+const pageRows = 500
+
+/**
+ * Ids of calls of the gateway among those that may be the same, of at most `rowsMax` holds. Page by
+ * page: between two of them calls are served.
+ */
+async function gatewayIds(
   read: Read,
   calls: readonly Pick<ObservedCall, 'response' | 'at' | 'endedAt'>[],
-): ReadonlySet<string> {
-  const ids = JSON.stringify(calls.flatMap(({ response }) => response ?? []))
+  rowsMax: number,
+): Promise<ReadonlySet<string>> {
+  const wanted = new Set(calls.flatMap(({ response }) => response ?? []))
   const found = new Set<string>()
+  let left = rowsMax
   for (const { from, to } of windowsOf(calls)) {
-    const rows = read(
-      `with wanted as materialized (select value from json_each(?))
-       select h.answer, h.request, h.call from (
-         select facts ->> 'responseId' as answer, facts ->> 'requestId' as request, call
-         from hold where made_at >= ? and made_at <= ? and state in ('settled', 'expired')) h
-       where h.answer in wanted or h.request in wanted or h.call in wanted`,
-      ids,
-      from,
-      to,
-    )
-    for (const { answer, request, call } of rows) {
-      for (const id of [answer, request, call]) if (typeof id === 'string') found.add(id)
+    for (let last: Row | undefined = { made_at: from, id: '' }; last !== undefined && left > 0; ) {
+      const after: (string | number)[] = [Number(last.made_at), String(last.id)]
+      const rows = read(
+        `select facts ->> 'responseId' as answer, facts ->> 'requestId' as request, call, made_at, id
+         from hold where made_at >= ? and made_at <= ? and (made_at, id) > (?, ?)
+           and state in ('settled', 'expired') order by made_at, id limit ?`,
+        from,
+        to,
+        ...after,
+        pageRows,
+      )
+      for (const { answer, request, call } of rows) {
+        for (const id of [answer, request, call]) {
+          if (typeof id === 'string' && wanted.has(id)) found.add(id)
+        }
+      }
+      left -= pageRows
+      last = rows.length < pageRows ? undefined : rows.at(-1)
+      await turn()
     }
   }
   return found
 }
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

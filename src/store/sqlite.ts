@@ -177,16 +177,17 @@ export class SqliteStore implements Store {
   }
 
   async observe(calls: readonly ObservedCall[]): Promise<void> {
-    for (let i = 0; i < calls.length; i += observedAtOnce) {
-      const values = observeWith(this.#ask, calls.slice(i, i + observedAtOnce))
+    const values = await observeWith(this.#ask, calls)
+    for (let i = 0; i < values.length; i += observedAtOnce) {
       await this.#commits.add(null, () => {
-        for (const one of values) this.#rows.write('addObservation', ...one)
+        const some = values.slice(i, i + observedAtOnce)
+        for (const one of some) this.#rows.write('addObservation', ...one)
       })
     }
   }
 
   async settleObserved(since: Instant): Promise<number> {
-    const ids = settledWith(this.#ask, since)
+    const ids = await settledWith(this.#ask, since)
     if (ids.length === 0) return 0
     await this.#commits.add(null, () => {
       for (const id of ids) this.#rows.write('observationKnown', id)

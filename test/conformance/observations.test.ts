@@ -1,5 +1,5 @@
 /** Observed calls on every store: once each, and not beside the gateway's own. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import { instant } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
 import type { Store } from '#ports/store.ts'
 import { MemoryStore } from '#store/memory.ts'
+import { moveIn } from '#store/postgres/move-in.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { nobody } from '#test/support/ledger.ts'
@@ -224,4 +225,21 @@ test.each(stores)('%s: holds by time, page by page', async (_kind, make) => {
   }
   expect(ids).toEqual(['hold_a-0', 'hold_b-0', 'hold_c-0', 'hold_d-0'])
   await store.close()
+})
+
+test('a ledger that moves to PostgreSQL takes them along', async () => {
+  const home = join(folder, 'home')
+  mkdirSync(home)
+  const store = new SqliteStore({ path: join(home, 'bursar.db') })
+  const calls = [call('span:1', { response: 'msg_1' }), call('span:2', { cost: null })]
+  await store.observe(calls)
+  const was = await totals(store)
+  await store.close()
+  const url = await postgres.database()
+  await moveIn(home, url, () => {})
+  const moved = await PostgresStore.open({ url })
+  expect(await totals(moved)).toEqual(was)
+  await moved.observe([...calls, call('span:3', { response: 'msg_1' })])
+  expect(await totals(moved)).toEqual({ ...was, duplicates: 1n })
+  await moved.close()
 })

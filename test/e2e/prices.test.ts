@@ -1,5 +1,6 @@
 /** Prices beside the list: contracts, calls priced again, books that move too far. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -7,7 +8,15 @@ import { formatProblem, loadSnapshot } from '#config/load.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { startBursar } from '#src/wiring.ts'
 import { loadPriceBook } from '#system/price-files.ts'
-import { auditBooks, call, chatBody, startWorld, until, usual } from '#test/support/bursar.ts'
+import {
+  auditBooks,
+  call,
+  chatBody,
+  startWorld,
+  until,
+  usual,
+  type World,
+} from '#test/support/bursar.ts'
 
 const config = 'budgets: [{ name: all, budget_yearly_usd: 1000 }]\n'
 const dearer = `vendor: openai
@@ -118,6 +127,37 @@ test('a budget pays the agreed price, and the list price is kept beside it', asy
   const recosted = (await world.api('/prices/recost', {})) as Recost
   expect(recosted).toMatchObject({ calls: 3, changed: 0 })
   expect(exact(recosted.list_usd)).toBeGreaterThan(exact(recosted.new_usd))
+})
+
+function bursar(world: World, ...args: readonly string[]): Promise<{ out: string; err: string }> {
+  const main = new URL('../../src/main.ts', import.meta.url).pathname
+  const env = { ...process.env, BURSAR_URL: world.url, BURSAR_ADMIN_TOKEN: 'adm_test' }
+  const whole = ['--disable-warning=ExperimentalWarning', main, ...args]
+  return new Promise((resolve) => {
+    execFile(process.execPath, whole, { env }, (_error, out, err) => resolve({ out, err }))
+  })
+}
+
+test('on the command line: a dry run, what is refused without --accept, what is written', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key({ agent: 'a' })
+  await call(world, key, '/v1/chat/completions', chatBody('hi'))
+  await until('it is settled', async () => (await world.bursar.store.openHolds()) === 0)
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-recost-'))
+  folders.push(folder)
+  const file = join(folder, 'far.yaml')
+  writeFileSync(file, dearer.replace('output: 2.5', 'output: 9'))
+  const asked = ['price', 'recost', '--prices', file]
+  const dry = await bursar(world, ...asked)
+  expect(dry.out).toMatch(/^gpt-5-mini +1 +1 +0\.0/m)
+  expect(dry.out).toMatch(/^total +1 +1 +0\.0/m)
+  expect(dry.err).toMatch(/nothing was written/)
+  const refused = await bursar(world, ...asked, '--apply')
+  expect(refused.err).toMatch(/gpt-5-mini: output from 2 to 9 USD per million/)
+  const done = await bursar(world, ...asked, '--apply', '--accept')
+  expect(done.err).toMatch(/1 adjusting entries written/)
+  const again = await bursar(world, ...asked, '--apply', '--accept')
+  expect(again.err).toMatch(/0 adjusting entries written/)
 })
 
 const folders: string[] = []
