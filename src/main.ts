@@ -2,13 +2,12 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { demoConfig } from '#config/demo.ts'
-import { formatProblem, type Loaded, loadSnapshot } from '#config/load.ts'
+import type { Loaded } from '#config/load.ts'
 import { jsonSchema } from '#config/schema.ts'
 import { type House, runCommand, type SimulateOptions, type UpOptions } from '#cli/program.ts'
 import { ExitError, exitCodes } from '#cli/client.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
-import type { Result } from '#lib/result.ts'
 import { startSimulator } from '#simulator/server.ts'
 import { postgresUrl } from '#store/open.ts'
 import { inspectPostgres } from '#store/postgres/inspect.ts'
@@ -19,6 +18,7 @@ import { packageRoot } from '#system/package-root.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import { priceRows } from '#cli/prices.ts'
 import { systemClock } from '#system/clock.ts'
+import { configHome, loadTexts } from './config-home.ts'
 import { startBursar } from './wiring.ts'
 
 const { env } = process
@@ -27,17 +27,6 @@ const version = versionOf()
 function versionOf(): string {
   const text = readFileSync(new URL('package.json', packageRoot()), 'utf8')
   return (JSON.parse(text) as { version: string }).version
-}
-
-function load(files: readonly NamedText[]): Result<Loaded, readonly string[]> {
-  const loaded = loadSnapshot({
-    files,
-    env: (name) => env[name],
-    readFile: readTextFile,
-    priceBook: loadPriceBook(),
-  })
-  if (loaded.ok) return loaded
-  return { ok: false, problem: loaded.problem.map(formatProblem) }
 }
 
 interface Source {
@@ -85,6 +74,9 @@ async function up(options: UpOptions): Promise<void> {
     adminToken: env.BURSAR_ADMIN_TOKEN,
     secretKey: env.BURSAR_SECRET_KEY,
     logLevel: logLevelOf(env.BURSAR_LOG),
+    home: source.demo
+      ? null
+      : configHome(source.name, ({ snapshot }) => withSimulator(snapshot, simulator?.url ?? null)),
     load: () => {
       if (source.demo && sourceOf(options.config).name !== source.name) {
         throw new Error('there is a bursar.yaml now: restart to use it in place of the demo')
@@ -135,7 +127,7 @@ function withSimulator(snapshot: Snapshot, url: string | null): Snapshot {
 }
 
 function loadOrExit(source: Source): Loaded {
-  const loaded = load(source.files())
+  const loaded = loadTexts(source.files())
   if (loaded.ok) return loaded.value
   throw new ExitError(exitCodes.failed, `the config is not good:\n${loaded.problem.join('\n')}`)
 }
@@ -195,7 +187,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
 }
 
 function check(path: string): ReturnType<House['check']> {
-  const loaded = load(readConfigFiles(path))
+  const loaded = loadTexts(readConfigFiles(path))
   if (!loaded.ok) return { problems: loaded.problem, summary: null }
   const { organization, budgets, providers, notices } = loaded.value.snapshot
   return {
@@ -257,6 +249,7 @@ const house: House = {
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),
   up,
   simulate,
+  readConfig: readConfigFiles,
   check,
   schema: jsonSchema,
   prices: (model) => priceRows(loadPriceBook(), model, systemClock.now()),

@@ -8,7 +8,7 @@ import type { ControlDeps } from '#control/deps.ts'
 import type { Freeze } from '#core/freeze.ts'
 import type { Inspection } from '#core/recount.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { type Instant, instant } from '#core/time.ts'
+import { instant } from '#core/time.ts'
 import { Books, rulesOf } from '#gateway/books.ts'
 import { type GatewayDeps, type GatewayLimits, usualLimits } from '#gateway/deps.ts'
 import { handleData, plainDoor, type Traffic } from '#gateway/http.ts'
@@ -18,24 +18,25 @@ import { Loops } from '#gateway/loops.ts'
 import { Replays } from '#gateway/replays.ts'
 import { Runs } from '#gateway/runs.ts'
 import type { Desk } from '#gateway/serve.ts'
-import { takeUp } from '#jobs/adoption.ts'
-import { outbox } from '#jobs/alerts.ts'
 import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { expireHolds } from '#jobs/holds.ts'
-import { lookAhead, outlooks } from '#jobs/outlook.ts'
+import { outlooks } from '#jobs/outlook.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
 import { logObserver, type LogLevel } from '#observe/log.ts'
 import { metricsObserver } from '#observe/metrics.ts'
+import type { ConfigHome } from '#ports/config-home.ts'
 import type { Observe } from '#ports/observer.ts'
-import { type News, type Store, StoreUnavailable } from '#ports/store.ts'
+import type { News, Store } from '#ports/store.ts'
 import { openStore } from '#store/open.ts'
 import { systemChance } from '#system/chance.ts'
 import { systemClock } from '#system/clock.ts'
 import { EndingFile } from '#system/ending-journal.ts'
 import { hashKey, newKeySecret, pepperOf, secretFile } from '#system/secrets.ts'
 import { UndiciUpstream } from '#upstream/undici.ts'
+import { type ConfigInForce, configInForce } from './config-in-force.ts'
 import { adminDoor } from './admin-door.ts'
+import { alertTools, startJobs } from './rounds.ts'
 import { type KeyRing, keyRing } from './key-ring.ts'
 import { type RecordRing, recordRing } from './record-ring.ts'
 
@@ -47,6 +48,8 @@ export interface BursarOptions {
   readonly databaseUrl: string | undefined
   /** Loads the config; called again on reload. Throws with what is wrong. */
   readonly load: () => Snapshot
+  /** Where that is read from: watched, and written by `apply`. Unset: it cannot be changed. */
+  readonly home?: ConfigHome | null
   /** True with the built-in demo config: then, and only then, `vk_demo` opens the door. */
   readonly demo: boolean
   readonly adminToken: string | undefined
@@ -77,20 +80,30 @@ async function layGround(options: BursarOptions) {
   const pepper = await pepperFor(store, options)
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(log, metrics.observe)
-  const config: Config = { snapshot: options.load(), reloaded: Promise.resolve() }
+  const config = configInForce(options.load, { clock: systemClock, store, observe })
   const endings = new EndingFile(join(options.dataFolder, 'endings.db'), (reason) => {
     observe({ kind: 'unexpected', where: 'the journal of endings', reason })
   })
-  await takeOver(store, config.snapshot, observe, endings)
+  await takeOver(store, config.snapshot(), observe, endings)
   // Listened for before they are read: what changes meanwhile is not missed.
   const ready = Promise.withResolvers<Rings>()
-  const reloading = { options, config, store, observe }
-  await store.watch((news) => void ready.promise.then((rings) => hear(news, reloading, rings)))
+  await store.watch((news) => void ready.promise.then((rings) => hear(news, config, rings)))
   const keys = await keyRing(store, pepper, options.demo)
   const records = await recordRing(store)
   ready.resolve({ keys, records })
   const rings = { keys, records }
-  return { ...reloading, adminToken, pepper, endings, ...rings, metrics: metrics.text, inspect }
+  return {
+    options,
+    config,
+    store,
+    observe,
+    adminToken,
+    pepper,
+    endings,
+    ...rings,
+    metrics: metrics.text,
+    inspect,
+  }
 }
 
 export async function startBursar(options: BursarOptions): Promise<Bursar> {
@@ -105,7 +118,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     endings,
     balances: store,
     freezes: () => ground.records.all('freeze').values() as Iterable<Freeze>,
-    snapshot: () => config.snapshot,
+    snapshot: config.snapshot,
     findKey: keys.find,
     limits: { ...usualLimits, ...options.limits },
   }
@@ -113,7 +126,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
   const isBusy = (): boolean => desk.books.backlog >= deps.limits.backlogMax
   const traffic: Traffic = { intake: new Intake(deps.limits, isBusy), stopping: false }
   const handle = doorman(desk, traffic, controlDeps({ ...ground, traffic }))
-  const jobs = startJobs(config, store, observe)
+  const jobs = startJobs(ground)
   const { host, port, connections = {} } = options
   const listener = await listen({
     host,
@@ -129,11 +142,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     url,
     adminToken,
     store,
-    reload: async () => {
-      const problem = await reload(ground)
-      if (problem === null) await store.announceConfig()
-      return problem
-    },
+    reload: () => reloadAll(ground),
     stop: async (reason) => {
       observe({ kind: 'stopping', reason, callsInFlight: traffic.intake.underWay })
       traffic.stopping = true
@@ -145,6 +154,19 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
       endings.close()
     },
   }
+}
+
+/** Here, and then on the other replicas, by their own files. */
+async function reloadAll({
+  config,
+  store,
+}: {
+  readonly config: ConfigInForce
+  readonly store: Store
+}): Promise<string | null> {
+  const problem = await config.reload()
+  if (problem === null) await store.announceConfig()
+  return problem
 }
 
 function newDesk(deps: GatewayDeps): Desk {
@@ -171,12 +193,6 @@ function both(one: Observe, other: Observe): Observe {
   }
 }
 
-interface Config {
-  snapshot: Snapshot
-  /** Resolves when nothing is being read again. */
-  reloaded: Promise<unknown>
-}
-
 /** New budgets are counted from the ledger; what a dead process left open is presumed spent. */
 async function takeOver(
   store: Store,
@@ -196,41 +212,11 @@ async function takeOver(
   observe({ kind: 'config_loaded', version, notices })
 }
 
-interface Reloading {
-  readonly options: BursarOptions
-  readonly config: Config
-  readonly store: Store
-  readonly observe: Observe
-}
-
-/** One after the other: what was read first must not be in force last. */
-function reload(reloading: Reloading): Promise<string | null> {
-  const { config } = reloading
-  const next = config.reloaded.then(() => reloadNow(reloading))
-  config.reloaded = next
-  return next
-}
-
-async function reloadNow({ options, config, store, observe }: Reloading): Promise<string | null> {
-  try {
-    const snapshot = options.load()
-    await takeUp(store, systemClock, snapshot, () => {
-      config.snapshot = snapshot
-    })
-    observe({ kind: 'config_loaded', version: snapshot.version, notices: snapshot.notices })
-    return null
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error)
-    observe({ kind: 'config_refused', problems: [problem] })
-    return problem
-  }
-}
-
 /** What another replica changed holds here too. */
-function hear(news: News, reloading: Reloading, { keys, records }: Rings): void {
+function hear(news: News, config: ConfigInForce, { keys, records }: Rings): void {
   if (news.kind === 'key') keys.put(news.key)
   else if (news.kind === 'record') records.put(news.record)
-  else void reload(reloading)
+  else void config.reload()
 }
 
 /** What is asked for in memory, and kept up to date there. */
@@ -258,7 +244,8 @@ function adminTokenOf({ adminToken, dataFolder }: BursarOptions): string {
 }
 
 function controlDeps(parts: {
-  readonly config: Config
+  readonly options: BursarOptions
+  readonly config: ConfigInForce
   readonly store: Store
   readonly observe: Observe
   readonly pepper: string
@@ -278,8 +265,13 @@ function controlDeps(parts: {
     store,
     metrics,
     inspect,
-    snapshot: () => config.snapshot,
-    outlooks: () => outlooks({ clock: systemClock, store, snapshot: () => config.snapshot }),
+    snapshot: config.snapshot,
+    config: {
+      home: parts.options.home ?? null,
+      problem: config.problem,
+      reload: () => reloadAll(parts),
+    },
+    outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),
     keys: {
       make: () => {
         const secret = newKeySecret(systemChance)
@@ -290,7 +282,7 @@ function controlDeps(parts: {
     records,
     door: adminDoor({ adminToken, pepper, chance: systemChance, clock: systemClock }),
     channels: {
-      names: () => notifiersOf(config.snapshot, systemClock).names,
+      names: () => notifiersOf(config.snapshot(), systemClock).names,
       test: (channel, by) => testChannel(alertTools(config, store, observe), channel, by),
     },
     health: () =>
@@ -318,55 +310,4 @@ function answerRoot(response: ServerResponse): void {
   const text = 'Bursar is running. OpenAI: /v1  Anthropic: /  Gemini: /  API: /api/openapi.json\n'
   response.writeHead(200, { 'content-type': 'text/plain' })
   response.end(text)
-}
-
-interface Jobs {
-  stop(): Promise<void>
-}
-
-const alertsEveryMs = 250
-const expiryEveryMs = 5000
-const outlookEveryMs = 5 * 60_000
-
-/** What alerts are routed and sent with, by the config as it is at the time. */
-function alertTools(config: Config, store: Store, observe: Observe) {
-  return {
-    clock: systemClock,
-    chance: systemChance,
-    observe,
-    store,
-    snapshot: () => config.snapshot,
-    notifiers: () => notifiersOf(config.snapshot, systemClock),
-  }
-}
-
-/** Jobs that repeat: each round ends before the next begins, and one that fails is told. */
-function startJobs(config: Config, store: Store, observe: Observe): Jobs {
-  const stopping = new AbortController()
-  const rules = (): ReturnType<typeof rulesOf> => rulesOf(config.snapshot)
-  const repeat = async (everyMs: number, work: () => Promise<unknown>): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      await systemClock.sleep(everyMs, stopping.signal)
-      await work().catch((error: unknown) => {
-        // While the ledger is away there is nothing to do, and the calls have said so.
-        if (error instanceof StoreUnavailable) return
-        observe({ kind: 'unexpected', where: 'a job', reason: String(error) })
-      })
-    }
-  }
-  const alerts = outbox(alertTools(config, store, observe))
-  const expiry = { clock: systemClock, observe, store, rules }
-  const outlook = { clock: systemClock, store, snapshot: () => config.snapshot }
-  const running = Promise.all([
-    repeat(alertsEveryMs, alerts.round),
-    repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
-    repeat(outlookEveryMs, () => lookAhead(outlook)),
-  ])
-  return {
-    stop: async () => {
-      stopping.abort()
-      await running
-      await alerts.stop()
-    },
-  }
 }

@@ -32,8 +32,9 @@ export async function ask(
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
+  waitMs = timeoutMs,
 ): Promise<unknown> {
-  const answer = await send(server, method, path, body)
+  const answer = await send(server, method, path, body, waitMs)
   const text = await answer.text()
   if (answer.ok) return JSON.parse(text)
   const detail = detailOf(text) ?? `the server answered ${answer.status}`
@@ -50,6 +51,7 @@ async function send(
   method: string,
   path: string,
   body: unknown,
+  waitMs: number,
 ): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (token !== null) headers.authorization = `Bearer ${token}`
@@ -58,7 +60,7 @@ async function send(
     return await fetch(`${url.replace(/\/$/, '')}/api/v1${path}`, {
       method,
       headers,
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.timeout(waitMs),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
   } catch (error) {

@@ -1,11 +1,13 @@
 /** The commands. What needs the rest of the house is handed in by `main`. */
 import { Command, CommanderError, Option } from 'commander'
 import { addAlertCommands } from './alerts.ts'
+import { addConfigCommands, type ConfigText } from './config.ts'
 import { ask, ExitError, exitCodes, type Server } from './client.ts'
 import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
 import { addReportCommands } from './report.ts'
+import { addReviewCommand } from './reviews.ts'
 import { addTop } from './top.ts'
 import { addUnitCost, type UnitCosts } from './unit-cost.ts'
 import { type Output, printJson, printTable } from './output.ts'
@@ -30,6 +32,8 @@ export interface House {
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
   simulate(options: SimulateOptions): Promise<void>
+  /** A file, or every YAML file of a folder. Throws with a sentence for people. */
+  readConfig(path: string): readonly ConfigText[]
   /** Problems of a config, formatted for a terminal, and what it would do. */
   check(path: string): { readonly problems: readonly string[]; readonly summary: unknown }
   schema(): unknown
@@ -79,6 +83,7 @@ function commands(house: House): Command {
       json ? printJson(output, { version: house.version }) : output.out(`${house.version}\n`),
     )
   addConfigCommands(program, house)
+  addPriceCommands(program, house)
   addKeyCommands(program, house)
   addBudgetCommands(program, house)
   addOverrideCommands(program, house)
@@ -97,25 +102,8 @@ interface Json {
   readonly json?: true
 }
 
-function addConfigCommands(program: Command, house: House): void {
+function addPriceCommands(program: Command, house: House): void {
   const { output } = house
-  program
-    .command('check')
-    .argument('<file>', 'YAML file or folder')
-    .option('--json')
-    .description('check a config without starting anything')
-    .action((file: string, { json }: Json) => {
-      const { problems, summary } = house.check(file)
-      if (json) printJson(output, { ok: problems.length === 0, problems, summary })
-      else if (problems.length === 0) output.out(`${file}: ok\n${textOf(summary)}`)
-      else output.err(`${problems.join('\n')}\n`)
-      if (problems.length > 0) throw new ExitError(exitCodes.findings, `${problems.length} found`)
-    })
-  program
-    .command('schema')
-    .description('print the JSON Schema of the config')
-    .option('--json')
-    .action(() => printJson(output, house.schema()))
   const price = program.command('price').description('the price book')
   price
     .command('list')
@@ -145,17 +133,6 @@ function addConfigCommands(program: Command, house: House): void {
       if (json) return printJson(output, rows)
       printTable(output, rows, ['model', 'from', 'until', 'above', 'rates', 'tiers', 'source'])
     })
-}
-
-function textOf(summary: unknown): string {
-  const notices =
-    typeof summary === 'object' &&
-    summary !== null &&
-    'notices' in summary &&
-    Array.isArray(summary.notices)
-      ? summary.notices
-      : []
-  return notices.map((notice) => `  note: ${String(notice)}\n`).join('')
 }
 
 function addKeyCommands(program: Command, house: House): void {
@@ -243,6 +220,7 @@ function addBudgetCommands(program: Command, house: House): void {
       if (json) printJson(house.output, rows)
       else printTable(house.output, rows as Record<string, unknown>[], budgetColumns)
     })
+  addReviewCommand(budget, house.output, house.server)
   const quota = program.command('quota').description('quotas')
   listing(quota.command('list').description('quotas and where they stand'), house, '/quotas', [
     'id',

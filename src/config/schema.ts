@@ -1,5 +1,6 @@
 /** JSON Schema of the file, for editors: amounts and counts may be written as numbers there. */
 import { z } from 'zod'
+import { descriptionOf } from './descriptions.ts'
 import { budget, configFile } from './document.ts'
 
 export function jsonSchema(): Record<string, unknown> {
@@ -20,7 +21,8 @@ function loosened(node: unknown): unknown {
   const out: Record<string, unknown> = Object.fromEntries(
     entries.map(([key, value]) => [key, loosened(value)]),
   )
-  const numeric = typeof out.pattern === 'string' && out.pattern.startsWith('^\\d')
+  if (isProperties(out.properties)) out.properties = described(out.properties)
+  const numeric = typeof out.pattern === 'string' && new RegExp(out.pattern).test('1')
   if (out.type === 'string' && numeric) return { ...out, type: ['string', 'number'] }
   if (out.type === 'string' && Array.isArray(out.enum) && out.enum.includes('true')) {
     return { enum: ['true', 'false', true, false] }
@@ -29,4 +31,17 @@ function loosened(node: unknown): unknown {
     return { enum: [...out.enum, ...out.enum.map(Number)] }
   }
   return out
+}
+
+const isProperties = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+function described(properties: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(properties).map(([key, schema]) => {
+      const description = descriptionOf(key)
+      const plain = description === null || typeof schema !== 'object' || schema === null
+      return [key, plain ? schema : { description, ...schema }]
+    }),
+  )
 }

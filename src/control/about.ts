@@ -20,24 +20,6 @@ const priceShape = z.object({
   checked: z.string(),
 })
 
-const configShape = z.object({
-  version: z.string(),
-  price_book: z.string(),
-  organization: z.string(),
-  timezone: z.string(),
-  environments: z.array(z.string()),
-  providers: z.array(
-    z.object({
-      name: z.string(),
-      kind: z.string(),
-      base_url: z.string(),
-      environments: z.array(z.string()).nullable(),
-      free: z.boolean(),
-    }),
-  ),
-  notices: z.array(z.string()),
-})
-
 const doctorShape = z.object({
   ok: z.boolean(),
   entries: z.number(),
@@ -94,31 +76,6 @@ export const aboutRoutes: readonly Route[] = [
       ...showInspection(await deps.inspect()),
       cross_use: await crossUse(deps),
     }),
-  }),
-  declare({
-    method: 'get',
-    path: '/config',
-    summary: 'The config in force, without its secrets',
-    allows: notLeads,
-    answer: configShape,
-    handle: async ({ deps }) => {
-      const snapshot = deps.snapshot()
-      return {
-        version: snapshot.version,
-        price_book: snapshot.priceBook.version,
-        organization: snapshot.organization,
-        timezone: snapshot.timeZone,
-        environments: snapshot.environments,
-        notices: snapshot.notices,
-        providers: snapshot.providers.map(({ name, kind, baseUrl, environments, free }) => ({
-          name,
-          kind,
-          base_url: baseUrl,
-          environments,
-          free,
-        })),
-      }
-    },
   }),
 ]
 

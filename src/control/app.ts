@@ -10,6 +10,7 @@ import { channelRoutes } from './channels.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
+import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
@@ -18,6 +19,8 @@ import { openApi } from './openapi.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
 import { notLeads, type Route } from './route.ts'
+import { replayRoutes } from './replays.ts'
+import { reviewRoutes } from './reviews.ts'
 import { sessionRoutes } from './sessions.ts'
 import { tokenRoutes } from './tokens.ts'
 import { mountSlack } from './slack.ts'
@@ -26,6 +29,7 @@ import { aboutRoutes } from './about.ts'
 export const routes: readonly Route[] = [
   ...keyRoutes,
   ...budgetRoutes,
+  ...reviewRoutes,
   ...overrideRoutes,
   ...freezeRoutes,
   ...callRoutes,
@@ -33,6 +37,8 @@ export const routes: readonly Route[] = [
   ...channelRoutes,
   ...reportRoutes,
   ...forecastRoutes,
+  ...configRoutes,
+  ...replayRoutes,
   ...aboutRoutes,
   ...auditRoutes,
   ...identityRoutes,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { openAccount } from '#core/account.ts'
 import type { BudgetRule } from '#core/budget.ts'
+import { rearm } from '#core/ladder.ts'
 import { reliefOf } from '#core/override.ts'
 import { type AccountView, viewOf } from '#core/view.ts'
 import { reachesAccount } from './access.ts'
@@ -59,6 +60,10 @@ async function viewsNow(
       const own = accounts.filter(({ budget }) => budget === rule.id)
       const rows = own.length > 0 ? own : [openAccount({ rule, value: null }, now)]
       const seen = rows.filter(({ value }) => reachesAccount(deps, actor, rule, value))
-      return seen.map((account) => viewOf(account, rule, reliefOf(overrides, account, now)))
+      return seen.map((account) => {
+        // A limit that was edited since the last call holds for the next one.
+        const current = rearm(account, rule, now).account
+        return viewOf(current, rule, reliefOf(overrides, account, now))
+      })
     })
 }

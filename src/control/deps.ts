@@ -8,6 +8,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import type { Instant } from '#core/time.ts'
 import type { Chance } from '#ports/chance.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
+import type { ConfigHome } from '#ports/config-home.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { Observe } from '#ports/observer.ts'
 import type { SignIn } from '#ports/sign-in.ts'
@@ -19,6 +20,14 @@ export interface ControlDeps {
   readonly observe: Observe
   readonly store: Store
   readonly snapshot: () => Snapshot
+  readonly config: {
+    /** Null: the demo that is built in. */
+    readonly home: ConfigHome | null
+    /** Why what is on disk is not in force; null: it is. */
+    problem(): string | null
+    /** Here and on all replicas; null: what is on disk is in force. */
+    reload(): Promise<string | null>
+  }
   readonly keys: {
     /** A new secret and its hash; the secret is shown once and kept nowhere. */
     make(): { readonly secret: string; readonly hash: string }

@@ -53,9 +53,28 @@ export function valueFor({ per }: BudgetRule, attribution: Attribution): string 
 }
 
 export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey {
-  const { start } = periodOf(rule, at)
-  return `${rule.id}|${start}${value === null ? '' : `|${value}`}` as AccountKey
+  const period = periodOf(rule, at)
+  let keys = keysOf.get(rule)
+  if (keys === undefined || keys.period !== period || keys.byValue.size > keysMax) {
+    keys = { period, byValue: new Map() }
+    keysOf.set(rule, keys)
+  }
+  let key = keys.byValue.get(value)
+  if (key === undefined) {
+    key = `${rule.id}|${period.start}${value === null ? '' : `|${value}`}` as AccountKey
+    keys.byValue.set(value, key)
+  }
+  return key
 }
+
+interface Keys {
+  readonly period: Period
+  readonly byValue: Map<string | null, AccountKey>
+}
+
+/** A call asks for the key of each of its accounts several times, and the next call mostly too. */
+const keysOf = new WeakMap<BudgetRule, Keys>()
+const keysMax = 10_000
 
 export function openAccount(ref: AccountRef, at: Instant): Account {
   const { rule, value } = ref

@@ -77,7 +77,14 @@ export function thresholdAmount(amount: bigint, { at }: Threshold): bigint {
 const always: Period = { start: 0 as Instant, end: 253_402_300_799_000 as Instant }
 
 export function periodOf(rule: BudgetRule, at: Instant): Period {
-  return rule.unit === 'concurrent' || rule.per === 'run'
-    ? always
-    : periodAt(rule.period, rule.timeZone, at)
+  if (rule.unit === 'concurrent' || rule.per === 'run') return always
+  let period = lastPeriods.get(rule)
+  if (period === undefined || at < period.start || at >= period.end) {
+    period = periodAt(rule.period, rule.timeZone, at)
+    lastPeriods.set(rule, period)
+  }
+  return period
 }
+
+/** Asked for several times a call, and the same for hours. */
+const lastPeriods = new WeakMap<BudgetRule, Period>()

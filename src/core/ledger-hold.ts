@@ -12,7 +12,7 @@ import {
   post,
 } from './account.ts'
 import type { Alert } from './alert.ts'
-import type { LimitUnit } from './budget.ts'
+import type { BudgetRule, LimitUnit } from './budget.ts'
 import {
   type Applied,
   type Asking,
@@ -176,6 +176,9 @@ function denied(
   return { result, hold: null, accounts, entry: null, alerts: fired, marks: [] }
 }
 
+/** Only budgets have a pace to take: the steps of quotas and of caps on runs warn or stop. */
+const canThrottle = ({ unit, per }: BudgetRule): boolean => unit === 'usd' && per !== 'run'
+
 function admitted(
   lines: readonly Line[],
   alerts: readonly Alert[],
@@ -194,7 +197,7 @@ function admitted(
     }
     holdLines.push({ account: account.key, unit: rule.unit, amount, posted: null })
     const held = post(account, { posted: 0n, pending: amount })
-    const recent = noteAdmitted(held.recent, now)
+    const recent = canThrottle(rule) ? noteAdmitted(held.recent, now) : held.recent
     const { throttle } = held
     if (throttle === null || !isThrottled(account, rule, relief)) return { ...held, recent }
     return { ...held, recent, throttle: takeSlot(throttle, now) }

@@ -20,7 +20,7 @@ import { attempt } from './attempt.ts'
 import { rulesOf } from './books.ts'
 import type { Attempt, Serving } from './call.ts'
 import type { GatewayDeps } from './deps.ts'
-import { tellCrossUse, tellForeignCredential, tellLoop } from './told.ts'
+import { tellCrossUse, tellForeignCredential, tellLoop, tellUnpriced } from './told.ts'
 import { budgetHeaders } from './headers.ts'
 import {
   credentialOf,
@@ -117,10 +117,12 @@ async function serveOpened(desk: Desk, serving: Serving): Promise<boolean> {
   if (routing.kind === 'refused') {
     const { code, message, param, foreign } = routing
     if (foreign) tellForeignCredential(desk.deps, serving)
+    if (code === 'model_unpriced') tellUnpriced(desk.deps, serving, 'refused: it has no price')
     refuseServing(desk.deps, serving, plainRefusal(frame, code, message, { param }))
     return false
   }
   const barred = barredBy(serving, routing.targets[0])
+  if (routing.targets[0].unpriced) tellUnpriced(desk.deps, serving, 'let pass by the policy')
   if (barred === null) return serveRun(desk, serving, routing.targets)
   refuseServing(desk.deps, serving, barred)
   return false

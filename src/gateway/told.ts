@@ -14,7 +14,7 @@ import type { Loop } from './loops.ts'
 /** Once a run, kind of loop and day. */
 export function tellLoop(deps: GatewayDeps, { principal }: Serving, loop: Loop): void {
   const { agent, team, user } = principal.attribution
-  tell(deps, 'loop', [loop.kind, loop.run], {
+  tell(deps, 'loop', [principal.keyId, loop.kind, loop.run], {
     agent: agent ?? '(none)',
     ...(team === null ? {} : { team }),
     ...(user === null ? {} : { user }),
@@ -51,6 +51,18 @@ export function tellForeignCredential(deps: GatewayDeps, serving: Serving): void
   })
 }
 
+/** A model that nobody has a price for: told once a day, whether policy lets it pass or not. */
+export function tellUnpriced(deps: GatewayDeps, serving: Serving, outcome: string): void {
+  const { keyId, keyName, attribution } = serving.principal
+  tell(deps, 'unpriced_model', [keyId, serving.parsed.model], {
+    what: serving.parsed.model,
+    agent: attribution.agent ?? '(none)',
+    key: keyName,
+    outcome,
+  })
+}
+
+/** The first of `names` is who did it: nobody is told more than so much of one in a day. */
 function tell(
   deps: GatewayDeps,
   kind: Alert['kind'],
@@ -66,6 +78,7 @@ function tell(
   if (told.has(alert.id)) return
   if (told.size >= toldMax) told.clear()
   told.add(alert.id)
+  if (isTooMuch(deps, `${kind}|${names[0]}|${day}`)) return
   deps.store.raise(alert).catch((error: unknown) => {
     told.delete(alert.id)
     if (error instanceof StoreUnavailable) return
@@ -74,6 +87,19 @@ function tell(
 }
 
 const toldMax = 10_000
+/** Names come from callers, who could think of a new one for each call. */
+const toldOfOneMax = 20
+const countsBy = new WeakMap<GatewayDeps, Map<string, number>>()
+
+function isTooMuch(deps: GatewayDeps, name: string): boolean {
+  const counts = countsBy.get(deps) ?? new Map<string, number>()
+  countsBy.set(deps, counts)
+  if (counts.size >= toldMax) counts.clear()
+  const count = (counts.get(name) ?? 0) + 1
+  counts.set(name, count)
+  return count > toldOfOneMax
+}
+
 const toldBy = new WeakMap<GatewayDeps, Set<string>>()
 
 /** An alert about no account. */

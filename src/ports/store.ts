@@ -36,6 +36,9 @@ export interface Adopted {
   readonly counted: readonly BudgetRule[]
 }
 
+/** Where a hold stands among all. An empty id stands before all that were made at the time. */
+export type HoldPlace = Pick<Hold, 'madeAt'> & { readonly id: HoldId | '' }
+
 export interface LedgerStore {
   /** Loads, applies and writes in one transaction shared with its neighbours. Safe to repeat. */
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome>
@@ -55,6 +58,8 @@ export interface LedgerStore {
   holdsOf(call: CallId): Promise<readonly Hold[]>
   /** Newest first. */
   recentHolds(limit: number): Promise<readonly Hold[]>
+  /** Made after `last` and before `before`, in the order of their time and id: a page of them. */
+  holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]>
   /** Pending holds whose time has passed, oldest first. */
   overdue(now: Instant, limit: number): Promise<readonly Hold[]>
   openHolds(): Promise<number>

@@ -16,7 +16,7 @@ import {
 import type { Instant } from '#core/time.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
-import type { Adopted, Change, Outcome, Store } from '#ports/store.ts'
+import type { Adopted, Change, HoldPlace, Outcome, Store } from '#ports/store.ts'
 import { linkAfter } from './audit-chain.ts'
 import {
   adoptRules,
@@ -121,6 +121,15 @@ export class MemoryStore implements Store {
 
   async recentHolds(limit: number): Promise<readonly Hold[]> {
     return [...this.#holds.values()].reverse().slice(0, limit)
+  }
+
+  async holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
+    const isAfter = ({ madeAt, id }: Hold): boolean =>
+      madeAt === last.madeAt ? id > last.id : madeAt > last.madeAt
+    return [...this.#holds.values()]
+      .filter((hold) => isAfter(hold) && hold.madeAt < before)
+      .sort((a, b) => a.madeAt - b.madeAt || (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
   }
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {

@@ -36,10 +36,13 @@ import { addWrite, type Batch, type Value, type WriteName } from './sqlite-write
 interface Kept {
   readonly no: bigint
   account: Account
+  /** As it stands on disk, or will once the open batch does. */
+  written: Account
 }
 
 const accountsKept = 200_000
 const holdsKept = 50_000
+const marksKept = 200_000
 
 export class SqliteRows implements Rows, KnownRules, Numbers {
   readonly #db: DatabaseSync
@@ -62,6 +65,8 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   readonly #changed = new Set<Kept>()
   readonly #touched = new Map<HoldId, Hold>()
   readonly #marks = new Set<string>()
+  /** Found on disk once: a mark is never taken away. */
+  readonly #everMarked = new Set<string>()
 
   constructor(db: DatabaseSync) {
     const prepare = (sql: string): StatementSync => {
@@ -99,7 +104,13 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
 
   /** Accounts last: one that fifty calls change is written once. */
   finish(): Batch {
-    for (const { no, account } of this.#changed) {
+    for (const kept of this.#changed) {
+      const { no, account, written } = kept
+      kept.written = account
+      if (differsByBalance(account, written)) {
+        this.write('updateBalance', account.posted, account.pending, no)
+        continue
+      }
       const { amount, posted, pending, fired, throttle, recent } = account
       this.write(
         'updateAccount',
@@ -240,7 +251,11 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   }
 
   isMarked(id: string): boolean {
-    return this.#marks.has(id) || this.#mark.get(id) !== undefined
+    if (this.#marks.has(id) || this.#everMarked.has(id)) return true
+    if (this.#mark.get(id) === undefined) return false
+    if (this.#everMarked.size >= marksKept) this.#everMarked.clear()
+    this.#everMarked.add(id)
+    return true
   }
 
   addMark({ id, value }: Mark): void {
@@ -324,7 +339,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   }
 
   #keep(no: bigint, account: Account): Kept {
-    const kept = { no, account }
+    const kept = { no, account, written: account }
     this.#accounts.set(account.key, kept)
     this.#keys.set(no, account.key)
     return kept
@@ -338,4 +353,10 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     this.#nextNo += 1n
     return no
   }
+}
+
+/** Most of the time: stages and paces change seldom, and quotas have no pace. */
+function differsByBalance(a: Account, b: Account): boolean {
+  const { amount, fired, throttle, recent } = a
+  return amount === b.amount && fired === b.fired && throttle === b.throttle && recent === b.recent
 }

@@ -12,6 +12,7 @@ const statements = {
   updateAccount:
     'update account set amount = ?, posted = ?, pending = ?, fired = ?, throttle = ?, recent = ? ' +
     'where no = ?',
+  updateBalance: 'update account set posted = ?, pending = ? where no = ?',
   addHold:
     'insert into hold (id, call, state, made_at, expires_at, ended_at, amount, output_cap, ' +
     'tokens, cost, basis, lines, attribution, facts) ' +

@@ -16,6 +16,7 @@ import { fromJson, toJson } from '#lib/json.ts'
 import {
   type Adopted,
   type Change,
+  type HoldPlace,
   type Outcome,
   type Store,
   StoreUnavailable,
@@ -129,6 +130,17 @@ export class SqliteStore implements Store {
 
   async recentHolds(limit: number): Promise<readonly Hold[]> {
     return this.#holds('order by rowid desc limit ?', limit)
+  }
+
+  async holdsMade(last: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
+    return this.#holds(
+      `where made_at >= ?1 and made_at < ?3 and (made_at > ?1 or id > ?2)
+       order by made_at, id limit ?4`,
+      last.madeAt,
+      last.id,
+      before,
+      limit,
+    )
   }
 
   async overdue(now: Instant, limit: number): Promise<readonly Hold[]> {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { auditBooks, call, chatBody, startWorld, type World } from '#test/support/bursar.ts'
+import { auditBooks, call, chatBody, startWorld, until, type World } from '#test/support/bursar.ts'
 
 const config = `organization: acme
 business_units:
@@ -28,6 +28,39 @@ test('an unpriced model is 403 before the provider hears of it', async () => {
   expect(answer.json()).toMatchObject({ error: { code: 'model_unpriced', param: 'model' } })
   expect(answer.headers.get('x-should-retry')).toBe('false')
   expect(world.simulator.requests()).toBe(0)
+})
+
+interface Told {
+  readonly kind: string
+  readonly details: Readonly<Record<string, string>>
+}
+
+test('an unpriced model is told, once a model and day, and no more than twenty of a key', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key({ agent: 'resolver', name: 'k' })
+  for (const model of ['gpt-99', 'gpt-99', ...Array.from({ length: 40 }, (_, i) => `m${i}`)]) {
+    expect((await call(world, key, path, ask(model))).status).toBe(403)
+  }
+  const told = async (): Promise<Told[]> => (await world.api('/alerts')) as Told[]
+  await until('they are told', async () => (await told()).length === 20)
+  expect((await told()).at(-1)).toMatchObject({
+    kind: 'unpriced_model',
+    details: { what: 'gpt-99', agent: 'resolver', key: 'k', outcome: 'refused: it has no price' },
+  })
+})
+
+test('one that policy lets pass is told too', async () => {
+  await using world = await startWorld({
+    config: `${config}policy: { unpriced_model: hold_at_most_expensive }\n`,
+  })
+  const key = await world.key({ agent: 'resolver' })
+  const answer = await call(world, key, path, ask('gpt-99-ultra'))
+  expect(answer.headers.get('bursar-warning')).toContain('has no price')
+  const told = async (): Promise<Told[]> => (await world.api('/alerts')) as Told[]
+  await until('it is told', async () => (await told()).length === 1)
+  expect(await told()).toMatchObject([
+    { kind: 'unpriced_model', details: { outcome: 'let pass by the policy' } },
+  ])
 })
 
 test('no spelling of a model reaches another budget or price', async () => {

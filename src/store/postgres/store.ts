@@ -12,7 +12,7 @@ import { dayMs, type SpendQuery, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
-import type { Adopted, Change, News, Outcome, Store } from '#ports/store.ts'
+import type { Adopted, Change, HoldPlace, News, Outcome, Store } from '#ports/store.ts'
 import { headFromRow, linkFromRow } from '#store/audit-chain.ts'
 import {
   accountFromRow,
@@ -139,6 +139,12 @@ export class PostgresStore implements Store {
 
   recentHolds(limit: number): Promise<readonly Hold[]> {
     return this.#holds('order by made_at desc, id desc limit $1', limit)
+  }
+
+  holdsMade({ madeAt, id }: HoldPlace, before: Instant, limit: number): Promise<readonly Hold[]> {
+    const clause = `where made_at >= $1 and made_at < $3
+      and (made_at > $1 or id collate "C" > $2) order by made_at, id collate "C" limit $4`
+    return this.#holds(clause, madeAt, id, before, limit)
   }
 
   overdue(now: Instant, limit: number): Promise<readonly Hold[]> {
