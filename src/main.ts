@@ -171,6 +171,12 @@ function welcome(about: {
   return `\n${lines.filter((line) => line !== '').join('\n')}\n\n`
 }
 
+// Whoever reads has enough: `bursar call list | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
 function print(text: string): void {
   process.stdout.write(text)
 }

@@ -119,3 +119,21 @@ export function requireOpenBetween(deps: ControlDeps, from: Instant, to: Instant
     if (start < to && from < end) requireOpen(deps, month)
   }
 }
+
+export type Mark = 'metered' | 'reconciled' | 'final'
+
+/** Of a stretch of time: that of its least known month. */
+export async function markBetween(deps: ControlDeps, from: Instant, to: Instant): Promise<Mark> {
+  const kept = await reconciliationsOf(deps)
+  let mark: Mark = 'final'
+  for (let at = monthSpan(toIso(from).slice(0, 7)); at.start < to; ) {
+    const month = toIso(at.start).slice(0, 7)
+    const isAccepted = kept.some((one) => one.month === month && one.acceptedAt !== null)
+    if (!closedMonths(deps).has(month)) {
+      if (!isAccepted) return 'metered'
+      mark = 'reconciled'
+    }
+    at = monthSpan(toIso(at.end).slice(0, 7))
+  }
+  return mark
+}

@@ -9,6 +9,7 @@ import { type Period, toIso } from '#core/time.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
 import { instantOf, spanOf } from './reports.ts'
+import { type Mark, markBetween } from './months.ts'
 import { declare, everybody, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
@@ -58,7 +59,8 @@ const reportShape = rowShape.omit({ group: true }).extend({
   type: z.string(),
   from: z.string(),
   to: z.string(),
-  mark: z.literal('metered'),
+  /** How far the months of the period are known: the least known one says it. */
+  mark: z.enum(['metered', 'reconciled', 'final']),
   confidence: z.literal('95 %'),
   /** Fewer than 30: the count says more than the quotient. */
   few: z.boolean(),
@@ -106,7 +108,8 @@ export const unitCostRoutes: readonly Route[] = [
       const closedAt = instantOf('closed_at', asked.closed_at)
       const question = { definition, period, by, closedAt, now: deps.clock.now() }
       const cost = await deps.unitCost(question, selectorOf(actor))
-      return show(definition, period, by, cost)
+      const mark = await markBetween(deps, period.start, period.end)
+      return show(definition, period, by, cost, mark)
     },
   }),
 ]
@@ -167,6 +170,7 @@ function show(
   period: Period,
   by: string | null,
   found: UnitCost,
+  mark: Mark,
 ): z.infer<typeof reportShape> {
   const { group: _, ...total } = showRow(found.total)
   const { fates, counts, reported } = found
@@ -175,7 +179,7 @@ function show(
     type: definition.type,
     from: toIso(period.start),
     to: toIso(period.end),
-    mark: 'metered',
+    mark,
     ...total,
     confidence: '95 %',
     few: counts.confirmed < fewOutcomes,

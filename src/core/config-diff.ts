@@ -85,6 +85,16 @@ function itemsOf(snapshot: Snapshot): ReadonlyMap<string, Item> {
     ...snapshot.providers.map(({ name, ...provider }) => itemOf('provider', name, { ...provider })),
     ...snapshot.webhooks.map(({ name, ...webhook }) => itemOf('webhook', name, { ...webhook })),
     itemOf('notify', 'notify', { ...snapshot.notify }),
+    ...snapshot.outcomes.map(({ type, version: _, ...one }) => itemOf('outcome', type, { ...one })),
+    ...snapshot.outcomeHooks.map(({ name, ...hook }) => itemOf('outcome_hook', name, { ...hook })),
+    ...snapshot.outcomeLimits.map(({ id, name, ...limit }) =>
+      itemOf('outcome_limit', id, { ...limit }, name),
+    ),
+    ...snapshot.contracts.map(({ provider, model, ...contract }) =>
+      itemOf('contract', `${provider} ${model ?? 'all models'} ${contract.from ?? ''}`.trim(), {
+        ...contract,
+      }),
+    ),
     ...(snapshot.oidc === null ? [] : [itemOf('sign_in', 'oidc', { ...snapshot.oidc })]),
   ]
   // The one installation is compared with the other, whatever it is called.
