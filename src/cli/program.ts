@@ -94,7 +94,6 @@ function commands(house: House): Command {
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
   addReportCommands(program, output, house.server)
-  addPriceCommands(program, house)
   addAlertCommands(program, output, house.server)
   addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)
