@@ -3,6 +3,7 @@
  * seen by a check. `npm run mutants` plants them one by one in a copy; `mutants.md` is what it
  * said.
  */
+import { deskMutants } from './mutants-desk.ts'
 import { governanceMutants } from './mutants-governance.ts'
 import { replicaMutants } from './mutants-replicas.ts'
 import { type Mutant, shellMutants } from './mutants-shell.ts'
@@ -210,4 +211,5 @@ export const mutants: readonly Mutant[] = [
   ...shellMutants,
   ...replicaMutants,
   ...governanceMutants,
+  ...deskMutants,
 ]
