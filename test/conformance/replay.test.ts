@@ -21,6 +21,8 @@ const stop = {
   actions: [{ kind: 'hard_stop' }],
 } as const
 const wide = ruleOf('all', { amount: 1_000_000n, period: 'day', ladder: [...steps] })
+/** A call that was voided was none: it is not counted. */
+const counted = ruleOf('calls', { unit: 'calls', amount: 100n, period: 'day', ladder: [...steps] })
 const perUser = ruleOf('user', { amount: 300_000n, period: 'day', per: 'user', ladder: [...steps] })
 
 /** Traffic of some hours under a policy that refuses nobody, as the ledger has it. */
@@ -99,8 +101,8 @@ const idsOf = (alerts: readonly Alert[]): readonly string[] => alerts.map(({ id 
 
 test('under the same policy the same alerts, at the same times: 30 seeds', async () => {
   for (let seed = 1; seed <= 30; seed += 1) {
-    const { holds, alerts } = await past(seed, 150, [wide, perUser])
-    const tally = replayed(holds, [wide, perUser])
+    const { holds, alerts } = await past(seed, 150, [wide, perUser, counted])
+    const tally = replayed(holds, [wide, perUser, counted])
     expect(idsOf(tally.alerts), `seed ${seed}`).toEqual(idsOf(alerts))
     expect([tally.calls, tally.admitted, tally.delayed, tally.refused.size]).toEqual([
       150, 150, 0, 0,
