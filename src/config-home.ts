@@ -6,6 +6,7 @@ import {
   existsSync,
   fsyncSync,
   openSync,
+  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -16,24 +17,25 @@ import { basename, dirname, join } from 'node:path'
 import { formatProblem, type Loaded, loadSnapshot } from '#config/load.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { failed, type Result, succeeded } from '#lib/result.ts'
+import type { Surroundings } from '#config/expand.ts'
+import type { Path } from '#config/source.ts'
 import type { ConfigHome, ConfigText } from '#ports/config-home.ts'
 import { readConfigFiles, readTextFile } from '#system/config-files.ts'
+import { begin, end } from '#system/config-journal.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 
-/** Bursar's own: a config from outside could send them anywhere. */
-const ownSecrets = ['BURSAR_SECRET_KEY', 'BURSAR_ADMIN_TOKEN', 'DATABASE_URL']
 const fileName = /^[\w-][\w.-]{0,99}\.ya?ml$/
 
-export function loadTexts(texts: readonly ConfigText[]): Result<Loaded, readonly string[]> {
-  const loaded = loadSnapshot({
-    files: texts,
-    env: (name) => process.env[name],
-    readFile: readTextFile,
-    priceBook: loadPriceBook(),
-  })
+export function loadTexts(
+  texts: readonly ConfigText[],
+  around: Surroundings = machine,
+): Result<Loaded, readonly string[]> {
+  const loaded = loadSnapshot({ files: texts, ...around, priceBook: loadPriceBook() })
   if (loaded.ok) return loaded
   return { ok: false, problem: loaded.problem.map(formatProblem) }
 }
+
+const machine: Surroundings = { env: (name) => process.env[name], readFile: readTextFile }
 
 /** `finished` makes of what was loaded what this process runs with. */
 export function configHome(path: string, finished: (loaded: Loaded) => Snapshot): ConfigHome {
@@ -52,21 +54,90 @@ export function configHome(path: string, finished: (loaded: Loaded) => Snapshot)
       }
     },
     read: (texts) => {
-      const problems = [...foreign(texts, presentTexts(path)), ...misplaced(texts, isFolder)]
-      return problems.length > 0 ? failed(problems) : compiled(inOrder(texts))
+      const problems = misplaced(texts, isFolder)
+      if (problems.length > 0) return failed(problems)
+      const { around, refused } = guarded(referencesOf(path))
+      const loaded = loadTexts(inOrder(texts), around)
+      if (refused.size > 0) return failed([...refused])
+      return loaded.ok ? succeeded(finished(loaded.value)) : loaded
     },
-    write: (texts) => replace(placed(texts, path, isFolder), path, isFolder),
+    write: (texts) => {
+      const next = placed(texts, path, isFolder)
+      requireWritable(path, isFolder)
+      begin(path, next)
+      return replace(next, path, isFolder)
+    },
+    done: () => end(path),
     fingerprint: () => fingerprintOf(path),
   }
 }
 
-function presentTexts(path: string): string {
+/** By reference (`NAME` or `file:PATH`): whether it ever stands where values are shown. */
+type References = ReadonlyMap<string, boolean>
+
+/** What the present config reads of its machine. */
+function referencesOf(path: string): References {
+  const found = new Map<string, boolean>()
+  const note = (reference: string, at: Path): void => {
+    found.set(reference, (found.get(reference) ?? false) || !isSecret(at))
+  }
+  const around: Surroundings = {
+    env: (name, at) => {
+      note(name, at)
+      return machine.env(name, at)
+    },
+    readFile: (file, at) => {
+      note(`file:${file}`, at)
+      return machine.readFile(file, at)
+    },
+  }
   try {
-    return readConfigFiles(path)
-      .map(({ text }) => text)
-      .join('\n')
+    loadTexts(readConfigFiles(path), around)
   } catch {
-    return ''
+    // Nothing is there now: then nothing of the machine is known to it.
+  }
+  return found
+}
+
+const secretKeys: ReadonlySet<unknown> = new Set([
+  'api_key',
+  'webhook_url',
+  'bot_token',
+  'signing_secret',
+  'routing_key',
+  'workflow_url',
+  'smtp',
+  'secret',
+  'client_secret',
+  'url',
+])
+const isSecret = (at: Path): boolean => secretKeys.has(at.at(-1))
+
+/**
+ * What comes from outside may read of the machine what the present config reads, and show of that
+ * only what is shown already: else whoever may send a config could read any file or secret.
+ */
+function guarded(present: References): {
+  readonly around: Surroundings
+  readonly refused: Set<string>
+} {
+  const refused = new Set<string>()
+  const isAllowed = (reference: string, at: Path): boolean => {
+    const isShown = present.get(reference)
+    if (isShown === true || (isShown === false && isSecret(at))) return true
+    const where = at.join('.')
+    refused.add(
+      `${where}: \${${reference}} is not in the config of the server${isShown === false ? ' there' : ''}. ` +
+        'What is sent to it may not read new files or secrets: put it into the file there.',
+    )
+    return false
+  }
+  return {
+    refused,
+    around: {
+      env: (name, at) => (isAllowed(name, at) ? machine.env(name, at) : undefined),
+      readFile: (file, at) => (isAllowed(`file:${file}`, at) ? machine.readFile(file, at) : null),
+    },
   }
 }
 
@@ -81,21 +152,6 @@ function misplaced(texts: readonly ConfigText[], isFolder: boolean): readonly st
   return names
     .filter((name) => isFolder && !fileName.test(name))
     .map((name) => `"${name}" is not a name for a config file: write one such as budgets.yaml`)
-}
-
-/** References that would let a config read what is none of its business. */
-function foreign(texts: readonly ConfigText[], present: string): readonly string[] {
-  return texts.flatMap(({ name, text }) => {
-    const files = [...text.matchAll(/\$\{\s*(file:[^}]*)\}/g)].map((match) => match[1] ?? '')
-    const own = ownSecrets.filter((one) => new RegExp(`\\$\\{\\s*${one}\\b`).test(text))
-    return [...files, ...own]
-      .filter((reference) => !present.includes(reference))
-      .map(
-        (reference) =>
-          `${basename(name)}: \${${reference}} is not in the config of the server. ` +
-          'What is sent to it may not read new files or secrets: put it into the file there.',
-      )
-  })
 }
 
 /** Under the names that they were sent with, in the order in which they will be read. */
@@ -125,13 +181,16 @@ function replace(texts: readonly ConfigText[], path: string, isFolder: boolean):
   const kept = new Set(texts.map(({ name }) => name))
   const gone = isFolder ? before.filter(({ name }) => !kept.has(name)) : []
   const added = texts.filter(({ name }) => !existsSync(name))
-  requireWritable(path, isFolder)
   for (const { name, text } of before) putWhole(`${realOf(name)}.previous`, text)
   for (const { name, text } of texts) putWhole(realOf(name), text)
   for (const { name } of gone) rmSync(name)
+  const ours = new Map(texts.map(({ name, text }) => [name, text]))
+  // What somebody else has written meanwhile is theirs.
+  const isOurs = (name: string): boolean =>
+    existsSync(name) ? readFileSync(name, 'utf8') === ours.get(name) : !ours.has(name)
   return () => {
-    for (const { name, text } of before) putWhole(realOf(name), text)
-    for (const { name } of added) rmSync(name, { force: true })
+    for (const { name, text } of before) if (isOurs(name)) putWhole(realOf(name), text)
+    for (const { name } of added) if (isOurs(name)) rmSync(name, { force: true })
   }
 }
 
@@ -169,7 +228,9 @@ function fingerprintOf(path: string): string {
   try {
     const texts = readConfigFiles(path)
     const named = texts.flatMap(({ text }) =>
-      [...text.matchAll(/\$\{\s*file:([^}]*)\}/g)].map((match) => (match[1] ?? '').trim()),
+      [...text.matchAll(/\$\{\s*file:([^}$\n]{1,1000})\}/g)].map((match) =>
+        (match[1] ?? '').trim(),
+      ),
     )
     return [...texts.map(({ name }) => name), ...named].map(stampOf).join('\n')
   } catch (error) {

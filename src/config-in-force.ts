@@ -1,24 +1,32 @@
 /** The config that calls go by: swapped whole, never for one that is not good. */
+import { configDiff } from '#core/config-diff.ts'
+import { configWarnings } from '#core/config-warnings.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { makeId } from '#lib/id.ts'
+import type { Chance } from '#ports/chance.ts'
 import { takeUp } from '#jobs/adoption.ts'
 import { guardPrices } from '#jobs/price-guard.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { ConfigHome } from '#ports/config-home.ts'
 import type { Observe } from '#ports/observer.ts'
-import type { Store } from '#ports/store.ts'
+import { type Store, StoreUnavailable } from '#ports/store.ts'
 
 export interface ConfigInForce {
   readonly snapshot: () => Snapshot
   /** Why what is on disk is not in force; null: it is. */
   readonly problem: () => string | null
-  /** Reads it again. Keeps the old one and resolves to the problems if it is not good. */
-  readonly reload: () => Promise<string | null>
+  /**
+   * Reads it again. Keeps the old one and resolves to the problems if it is not good. `isTold`:
+   * whoever asks has written into the audit log what changes.
+   */
+  readonly reload: (isTold?: boolean) => Promise<string | null>
   /** Reads it again whenever its files change, until it is told to stop. */
   readonly watch: (home: ConfigHome, stopping: AbortSignal) => Promise<void>
 }
 
 export interface Surroundings {
   readonly clock: Clock
+  readonly chance: Chance
   readonly store: Store
   readonly observe: Observe
 }
@@ -31,8 +39,9 @@ export function configInForce(load: () => Snapshot, around: Surroundings): Confi
   let snapshot = load()
   let problem: string | null = null
   let last: Promise<unknown> = Promise.resolve()
-  const reloadNow = async (): Promise<string | null> => {
+  const reloadNow = async (isTold: boolean): Promise<string | null> => {
     const { clock, store, observe } = around
+    const before = snapshot
     try {
       const next = load()
       await guardPrices(store, clock, next, false)
@@ -41,6 +50,7 @@ export function configInForce(load: () => Snapshot, around: Surroundings): Confi
       })
       observe({ kind: 'config_loaded', version: next.version, notices: next.notices })
       problem = null
+      if (!isTold && next.version !== before.version) await noteChange(around, before, next)
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error)
       observe({ kind: 'config_refused', problems: [problem] })
@@ -48,8 +58,8 @@ export function configInForce(load: () => Snapshot, around: Surroundings): Confi
     return problem
   }
   // One after the other: what was read first must not be in force last.
-  const reload = (): Promise<string | null> => {
-    const next = last.then(reloadNow)
+  const reload = (isTold = false): Promise<string | null> => {
+    const next = last.then(() => reloadNow(isTold))
     last = next
     return next
   }
@@ -79,4 +89,29 @@ async function watch(
     loaded = now
     await reload()
   }
+}
+
+/** Nobody has said why: the files have. Without a ledger to write to, the log has it. */
+async function noteChange(
+  { clock, chance, store, observe }: Surroundings,
+  before: Snapshot,
+  after: Snapshot,
+): Promise<void> {
+  const changes = configDiff(before, after)
+  const names = changes.map(({ kind, part, name }) => `${part} ${name} ${kind}`)
+  const { version } = after
+  observe({
+    kind: 'config_changed',
+    version,
+    changes: [...names, ...configWarnings(before, after)],
+  })
+  const note = { actor: 'bursar', action: 'config.reloaded', subject: version, reason: null }
+  const id = makeId('aud', `${clock.now().toString(36).padStart(9, '0')}${chance.token(13)}`)
+  const row = { ...note, id, at: clock.now(), before: { version: before.version } }
+  await store
+    .change({ kind: 'note' }, { ...row, after: { version, changes } })
+    .catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) return
+      observe({ kind: 'unexpected', where: 'the audit of a reload', reason: String(error) })
+    })
 }

@@ -14,6 +14,7 @@ import { inspectPostgres } from '#store/postgres/inspect.ts'
 import { moveIn } from '#store/postgres/move-in.ts'
 import { backUp, inspect, restore } from '#store/sqlite-inspect.ts'
 import { type NamedText, readConfigFiles, readTextFile } from '#system/config-files.ts'
+import { recover } from '#system/config-journal.ts'
 import { packageRoot } from '#system/package-root.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 import { priceRows } from '#cli/prices.ts'
@@ -61,6 +62,7 @@ async function up(options: UpOptions): Promise<void> {
   const started = performance.now()
   const address = addressOf(options.listen ?? env.BURSAR_LISTEN ?? '127.0.0.1:4000')
   const source = sourceOf(options.config)
+  const wasHalf = !source.demo && recover(source.name)
   const loaded = loadOrExit(source)
   const simulator = loaded.simulate
     ? await startSimulator({ listen: { host: '127.0.0.1', port: 0 }, priceBook: loadPriceBook() })
@@ -76,13 +78,13 @@ async function up(options: UpOptions): Promise<void> {
     logLevel: logLevelOf(env.BURSAR_LOG),
     home: source.demo
       ? null
-      : configHome(source.name, ({ snapshot }) => withSimulator(snapshot, simulator?.url ?? null)),
+      : configHome(source.name, (loaded) => withSimulator(loaded, simulator?.url ?? null)),
     acceptPrices: options.acceptPrices === true,
     load: () => {
       if (source.demo && sourceOf(options.config).name !== source.name) {
         throw new Error('there is a bursar.yaml now: restart to use it in place of the demo')
       }
-      return withSimulator(loadOrExit(source).snapshot, simulator?.url ?? null)
+      return withSimulator(loadOrExit(source), simulator?.url ?? null)
     },
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
@@ -95,7 +97,7 @@ async function up(options: UpOptions): Promise<void> {
       seconds,
       source,
       simulator: simulator?.url ?? null,
-      notices: loaded.snapshot.notices,
+      notices: [...loaded.snapshot.notices, ...(wasHalf ? [halfApplied] : [])],
       ledger: databaseUrl === undefined ? dataFolder : 'PostgreSQL (DATABASE_URL)',
     }),
   )
@@ -103,6 +105,8 @@ async function up(options: UpOptions): Promise<void> {
   await bursar.stop('signal')
   await simulator?.close()
 }
+
+const halfApplied = 'a config was being applied when Bursar died: the files are as before it'
 
 function toldToStop(): Promise<void> {
   return new Promise<void>((resolve) => {
@@ -112,8 +116,8 @@ function toldToStop(): Promise<void> {
 }
 
 /** Where no provider has a credential, the simulator is the only one. */
-function withSimulator(snapshot: Snapshot, url: string | null): Snapshot {
-  if (url === null) return snapshot
+function withSimulator({ snapshot, simulate }: Loaded, url: string | null): Snapshot {
+  if (url === null || !simulate) return snapshot
   const simulator: Snapshot['providers'][number] = {
     name: 'simulator',
     kind: 'simulator',

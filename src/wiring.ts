@@ -86,7 +86,12 @@ async function layGround(options: BursarOptions) {
   const pepper = await pepperFor(store, options)
   const metrics = metricsObserver(() => store.openHolds())
   const observe = both(log, metrics.observe)
-  const config = configInForce(options.load, { clock: systemClock, store, observe })
+  const config = configInForce(options.load, {
+    clock: systemClock,
+    chance: systemChance,
+    store,
+    observe,
+  })
   const accept = options.acceptPrices === true
   await guardPrices(store, systemClock, config.snapshot(), accept).catch(async (error: unknown) => {
     await store.close()
@@ -154,7 +159,7 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
     url,
     adminToken,
     store,
-    reload: () => reloadAll(ground),
+    reload: () => reloadAll(ground, false),
     stop: async (reason) => {
       observe({ kind: 'stopping', reason, callsInFlight: traffic.intake.underWay })
       traffic.stopping = true
@@ -169,14 +174,11 @@ export async function startBursar(options: BursarOptions): Promise<Bursar> {
 }
 
 /** Here, and then on the other replicas, by their own files. */
-async function reloadAll({
-  config,
-  store,
-}: {
-  readonly config: ConfigInForce
-  readonly store: Store
-}): Promise<string | null> {
-  const problem = await config.reload()
+async function reloadAll(
+  { config, store }: { readonly config: ConfigInForce; readonly store: Store },
+  isTold: boolean,
+): Promise<string | null> {
+  const problem = await config.reload(isTold)
   if (problem === null) await store.announceConfig()
   return problem
 }
@@ -281,7 +283,7 @@ function controlDeps(parts: {
     config: {
       home: parts.options.home ?? null,
       problem: config.problem,
-      reload: () => reloadAll(parts),
+      reload: () => reloadAll(parts, true),
     },
     pricesWith: (files) => pricesWith(config.snapshot().priceBook, files),
     outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),

@@ -29,6 +29,7 @@ interface Diff {
   readonly changes: readonly Change[]
   readonly effects: readonly { readonly harsh: boolean }[]
   readonly summary: readonly string[]
+  readonly warnings: readonly string[]
   readonly notices: readonly string[]
   readonly unknown: string | null
 }
@@ -73,7 +74,7 @@ export function addConfigCommands(program: Command, tools: ConfigTools): void {
     .option('--exit-code', 'exit with 3 where anything would change')
     .description('what a config would change on the running server, and what that would do now')
     .action(async (file: string, { json, exitCode }: Json & { exitCode?: true }) => {
-      const diff = await diffOf(tools, file)
+      const diff = await diffOf(tools, tools.readConfig(file))
       if (json) printJson(output, diff)
       else printDiff(output, diff)
       if (exitCode && diff.changes.length > 0) {
@@ -95,8 +96,7 @@ function noticesIn(summary: unknown): string {
   return notices.map((notice) => `  note: ${String(notice)}\n`).join('')
 }
 
-async function diffOf(tools: ConfigTools, file: string): Promise<Diff> {
-  const files = tools.readConfig(file)
+async function diffOf(tools: ConfigTools, files: readonly ConfigText[]): Promise<Diff> {
   return (await ask(tools.server(), 'POST', '/config/diff', { files }, longMs)) as Diff
 }
 
@@ -115,16 +115,18 @@ function addApply(program: Command, tools: ConfigTools): void {
     .option('--json')
     .description('put a config in force on the running server, after showing what it would do')
     .action(async (file: string, { json, reason, yes }: ApplyOptions) => {
-      const diff = await diffOf(tools, file)
+      // Read once: what is put in force is what was shown.
+      const files = tools.readConfig(file)
+      const diff = await diffOf(tools, files)
       if (!json) printDiff(output, diff)
-      if (diff.changes.length === 0) {
+      if (diff.version === diff.next_version) {
         if (json) printJson(output, diff)
         return
       }
       if (yes !== true && !(await agreed())) {
         throw new ExitError(exitCodes.usage, 'nothing was changed: say --yes, or answer with "yes"')
       }
-      const body = { files: tools.readConfig(file), version: diff.version, reason, accept: true }
+      const body = { files, version: diff.version, reason, accept: true }
       const applied = await ask(tools.server(), 'POST', '/config/apply', body, longMs)
       if (json) printJson(output, applied)
       else output.out(`in force: ${(applied as Diff).next_version}\n`)
@@ -143,7 +145,10 @@ async function agreed(): Promise<boolean> {
 const marks = { added: '+', removed: '-', changed: '~' } as const
 
 function printDiff(output: Output, diff: Diff): void {
-  if (diff.changes.length === 0) output.out('nothing would change\n')
+  if (diff.changes.length === 0) {
+    const isSame = diff.version === diff.next_version
+    output.out(isSame ? 'nothing would change\n' : 'only its text would change\n')
+  }
   for (const { kind, part, name, fields } of diff.changes) {
     output.out(`${marks[kind]} ${part} ${name}\n`)
     if (kind === 'removed') continue
@@ -152,7 +157,7 @@ function printDiff(output: Output, diff: Diff): void {
       output.out(`    ${field}: ${change}\n`)
     }
   }
-  for (const line of diff.summary) output.out(`! ${line}\n`)
+  for (const line of [...diff.summary, ...diff.warnings]) output.out(`! ${line}\n`)
   for (const notice of diff.notices) output.out(`  note: ${notice}\n`)
   if (diff.unknown !== null) output.out(`  note: ${diff.unknown}\n`)
 }
@@ -200,11 +205,28 @@ function printReplay(
   if (refused.length > 0) {
     output.out('\nrefused\n')
     const columns = ['name', 'value', 'kind', 'calls', 'cost_usd', 'first_at', 'agents']
-    printTable(output, refused, columns)
+    printTable(output, refused.map(withLists), columns)
   }
   if (alerts.length > 0) {
     output.out('\nalerts\n')
-    printTable(output, alerts, ['at', 'name', 'value', 'threshold', 'used', 'amount', 'actions'])
+    printTable(output, alerts.map(withLists), [
+      'at',
+      'name',
+      'value',
+      'threshold',
+      'used',
+      'amount',
+      'actions',
+    ])
   }
   if (total > alerts.length) output.out(`and ${total - alerts.length} more\n`)
 }
+
+/** Lists as people read them. */
+const withLists = (row: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : value,
+    ]),
+  )

@@ -198,14 +198,12 @@ export function idOf(
       .replace(/[^0-9a-zA-Z]+/g, '-')
       .replace(/^-+|-+$/g, ''),
   )
-  const digest = createHash('sha256').update(full).digest('hex').slice(0, 6)
-  return makeId(
-    'bud',
-    `${words
-      .filter((word) => word !== '')
-      .join('-')
-      .slice(0, 50)}-${digest}`,
-  )
+  const shown = words.filter((word) => word !== '').join('-')
+  // Where the words are not the whole name, only the digest tells two of them apart.
+  const isLossy = shown.length > 50 || Object.values(selector).some((one) => /[^ -~]/.test(one))
+  const hex = createHash('sha256').update(full).digest('hex')
+  const digest = hex.slice(0, isLossy ? 16 : 6)
+  return makeId('bud', `${shown.slice(0, 50)}-${digest}`)
 }
 
 /** Of the smallest part of the organization that the selector names. */

@@ -11,7 +11,7 @@ const text = z.string().min(1)
 const amount = z.string().regex(/^\d{1,9}(\.\d{1,9})?$/, 'an amount such as 25000 or 0.50')
 const whole = z.string().regex(/^\d{1,12}$/, 'a whole number')
 const fraction = z.string().regex(/^\d{1,3}(\.\d{1,6})?$/, 'a fraction such as 0.8')
-const days = z.string().regex(/^\d{1,4}d$/, 'days, such as 90d')
+const days = z.string().regex(/^[1-9]\d{0,3}d$/, 'days, such as 90d')
 const flag = z.enum(['true', 'false'])
 const name = z.string().regex(/^[^\s|,][^|,]{0,127}$/, 'a name without commas or bars')
 

@@ -2,8 +2,9 @@
 import type { Path } from './source.ts'
 
 export interface Surroundings {
-  readonly env: (name: string) => string | undefined
-  readonly readFile: (path: string) => string | null
+  /** `at`: where in the document it is asked for. */
+  readonly env: (name: string, at: Path) => string | undefined
+  readonly readFile: (file: string, at: Path) => string | null
 }
 
 export interface Unset {
@@ -36,7 +37,7 @@ export function expand(value: unknown, { env, readFile }: Surroundings): Expande
             unset.push({ path, name: `"\${${odd}}" is no reference, and so` })
             return ''
           }
-          const said = file !== undefined ? readFile(file) : env(name ?? '')
+          const said = file !== undefined ? readFile(file, path) : env(name ?? '', path)
           const found = said === '' || said === null ? undefined : said
           if (found === undefined && fallback === undefined) {
             unset.push({ path, name: file !== undefined ? `file ${file}` : `\${${name}}` })

@@ -38,6 +38,12 @@ export function loadSnapshot(input: LoadInput): Result<Loaded, readonly ConfigPr
     if (read.ok) documents.push(...read.value)
     else problems.push(...read.problem)
   }
+  if (problems.length === 0 && documents.every(({ value }) => isEmpty(value))) {
+    // A file that is being written, or was cut off, would take every limit away.
+    const message = 'there is nothing in it: a config without limits says so, with budgets: []'
+    const [first] = input.files
+    problems.push({ file: first?.name ?? 'config', line: 1, column: 1, message, hint: null })
+  }
   if (problems.length > 0) return failed(problems)
   const merged = merge(documents, input, problems)
   if (problems.length > 0) return failed(problems)
@@ -46,6 +52,9 @@ export function loadSnapshot(input: LoadInput): Result<Loaded, readonly ConfigPr
   const version = hash.update(input.priceBook.version).digest('hex').slice(0, 16)
   return compile(merged, input.priceBook, version)
 }
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || value === '' || (isMap(value) && Object.keys(value).length === 0)
 
 type Draft = { -readonly [Key in keyof Merged['file']]: ConfigFile[Key] }
 
@@ -95,7 +104,7 @@ function merge(
       document?.at(path, message, hint) ?? { file: 'config', line: 1, column: 1, message, hint }
     )
   }
-  const { readFile } = around
+  const readFile = (name: string): string | null => around.readFile(name, ['prices', 'files'])
   return { file: draft, budgets, quotas, runs, problem, readFile, notices: [...new Set(notices)] }
 }
 

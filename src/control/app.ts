@@ -68,7 +68,7 @@ const repliesKept = 10_000
 
 export function controlApp(deps: ControlDeps): Hono {
   const app = new Hono()
-  const replies = new Map<string, Reply>()
+  const replies = new Map<string, Kept>()
   const identify = identifier(deps)
   app.use(async (c, next) => {
     await next()
@@ -120,15 +120,19 @@ async function textOf(request: Request): Promise<string> {
 }
 
 interface Reply {
-  readonly fingerprint: string
   readonly status: number
   readonly body: string
+}
+
+interface Kept {
+  readonly fingerprint: string
+  readonly reply: Promise<Reply>
 }
 
 interface Desk {
   readonly deps: ControlDeps
   readonly identify: Identifier
-  readonly replies: Map<string, Reply>
+  readonly replies: Map<string, Kept>
 }
 
 function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void {
@@ -140,27 +144,48 @@ function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void
     const again = c.req.header('idempotency-key')
     const slot =
       again === undefined || route.method === 'get' ? null : `${actor.id} ${c.req.path} ${again}`
-    const before = slot === null ? undefined : replies.get(slot)
-    if (before !== undefined) {
-      if (before.fingerprint !== text) throw mismatch()
-      c.header('idempotent-replayed', 'true')
-      return c.body(before.body, before.status as 200, { 'content-type': 'application/json' })
+    const run = async (): Promise<Reply> => {
+      const value = await route.handle({
+        deps,
+        actor,
+        params: c.req.param() as Record<string, string>,
+        query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
+        body: route.body === null ? {} : checked(route.body, bodyOf(c, text), 'body'),
+        header: (name) => c.req.header(name),
+      })
+      return { status: route.status, body: JSON.stringify(value) }
     }
-    const value = await route.handle({
-      deps,
-      actor,
-      params: c.req.param() as Record<string, string>,
-      query: route.query === null ? {} : checked(route.query, c.req.query(), 'query'),
-      body: route.body === null ? {} : checked(route.body, bodyOf(c, text), 'body'),
-      header: (name) => c.req.header(name),
-    })
-    const body = JSON.stringify(value)
-    if (slot !== null) keep(replies, slot, { fingerprint: text, status: route.status, body })
-    return c.body(body, route.status, { 'content-type': 'application/json' })
+    const { reply, isReplayed } = await once(replies, slot, text, run)
+    if (isReplayed) c.header('idempotent-replayed', 'true')
+    return c.body(reply.body, reply.status as 200, { 'content-type': 'application/json' })
   })
 }
 
-function keep(replies: Map<string, Reply>, slot: string, reply: Reply): void {
+/** The same key at once is one request: the second waits for the answer of the first. */
+async function once(
+  replies: Desk['replies'],
+  slot: string | null,
+  text: string,
+  run: () => Promise<Reply>,
+): Promise<{ readonly reply: Reply; readonly isReplayed: boolean }> {
+  if (slot === null) return { reply: await run(), isReplayed: false }
+  const before = replies.get(slot)
+  if (before !== undefined) {
+    if (before.fingerprint !== text) throw mismatch()
+    return { reply: await before.reply, isReplayed: true }
+  }
+  const reply = run()
+  keep(replies, slot, { fingerprint: text, reply })
+  try {
+    return { reply: await reply, isReplayed: false }
+  } catch (error) {
+    // What failed may be tried again under its key.
+    replies.delete(slot)
+    throw error
+  }
+}
+
+function keep(replies: Map<string, Kept>, slot: string, reply: Kept): void {
   if (replies.size >= repliesKept) {
     const [oldest] = replies.keys()
     if (oldest !== undefined) replies.delete(oldest)

@@ -12,11 +12,13 @@ export async function changed(
     readonly reason?: string | null
     readonly before?: unknown
     readonly after?: unknown
+    /** What can happen once only has an id of its own: the second is refused by the store. */
+    readonly once?: string
   },
 ): Promise<void> {
-  const { action, subject, reason = null, before = null, after = null } = note
+  const { action, subject, reason = null, before = null, after = null, once } = note
   await deps.store.change(change, {
-    id: makeId('aud', newBody(deps)),
+    id: makeId('aud', once ?? newBody(deps)),
     at: deps.clock.now(),
     actor: actor.name,
     identity: actor.id,

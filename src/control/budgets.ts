@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { openAccount } from '#core/account.ts'
+import { accountKey, openAccount } from '#core/account.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import { rearm } from '#core/ladder.ts'
 import { reliefOf } from '#core/override.ts'
@@ -57,7 +57,10 @@ async function viewsNow(
     .snapshot()
     .budgets.filter(wanted)
     .flatMap((rule) => {
-      const own = accounts.filter(({ budget }) => budget === rule.id)
+      // After a change of the time zone the period before may not be over yet.
+      const own = accounts.filter(
+        ({ budget, key, value }) => budget === rule.id && key === accountKey({ rule, value }, now),
+      )
       const rows = own.length > 0 ? own : [openAccount({ rule, value: null }, now)]
       const seen = rows.filter(({ value }) => reachesAccount(deps, actor, rule, value))
       return seen.map((account) => {

@@ -1,6 +1,7 @@
 /** Config as code: what is in force, what a new one would change and do, and putting it there. */
 import { z } from 'zod'
 import { type ConfigChange, configDiff } from '#core/config-diff.ts'
+import { configWarnings } from '#core/config-warnings.ts'
 import { type Effect, effectLines, isHarsh } from '#core/effect.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { ConfigHome } from '#ports/config-home.ts'
@@ -69,6 +70,8 @@ const diffShape = z.object({
   effects: z.array(effectShape),
   /** The effects in words, the hardest first. */
   summary: z.array(z.string()),
+  /** What else would be refused that passes now. */
+  warnings: z.array(z.string()),
   notices: z.array(z.string()),
   unknown: z.string().nullable(),
 })
@@ -167,6 +170,7 @@ async function showDiff(
     changes: configDiff(present, next).map(showChange),
     effects: effects.map(showEffect),
     summary: [...effectLines(effects)],
+    warnings: [...configWarnings(present, next)],
     notices: [...next.notices],
     unknown,
   }
@@ -219,39 +223,48 @@ async function applyAlone(
   const next = readTexts(deps, files)
   requireCurrent(home, present, version)
   const diff = await showDiff(deps, present, next)
-  if (accept !== true && diff.effects.some(({ harsh }) => harsh)) {
-    const what = diff.summary.join('; ')
+  const isHarshNow = diff.effects.some(({ harsh }) => harsh) || diff.warnings.length > 0
+  if (accept !== true && isHarshNow) {
+    const what = [...diff.summary, ...diff.warnings].join('; ')
     throw conflict('needs_accept', `Calls that pass now would not: say accept. ${what}`)
   }
   // Counting took a while: whoever was faster has the next version.
   requireCurrent(home, deps.snapshot(), version)
-  const undo = writeTexts(home, files)
+  // Told before it is done: what comes into force is in the audit log, whatever happens meanwhile.
+  await noteConfig(deps, actor, 'config.applied', { reason, version, diff })
+  let undo = (): void => {}
+  let problem: string | null
   try {
-    await changed(
-      deps,
-      actor,
-      { kind: 'note' },
-      {
-        action: 'config.applied',
-        subject: next.version,
-        reason,
-        before: { version },
-        after: { version: next.version, changes: diff.changes },
-      },
-    )
+    undo = home.write(files)
+    problem = await deps.config.reload()
   } catch (error) {
-    // What is in no audit log does not come into force.
-    undo()
-    throw error
+    problem = error instanceof Error ? error.message : String(error)
   }
-  const problem = await deps.config.reload()
-  if (problem === null) return diff
+  if (problem === null) {
+    home.done()
+    return diff
+  }
   undo()
+  home.done()
   await deps.config.reload()
-  throw conflict(
-    'not_applied',
-    `It could not be put in force, and the files are as before: ${problem}`,
-  )
+  await noteConfig(deps, actor, 'config.apply_failed', { reason: problem, version, diff })
+  throw conflict('not_applied', `It was not put in force, and the files are as before: ${problem}.`)
+}
+
+async function noteConfig(
+  deps: ControlDeps,
+  actor: Actor,
+  action: string,
+  about: {
+    readonly reason: string
+    readonly version: string
+    readonly diff: z.infer<typeof diffShape>
+  },
+): Promise<void> {
+  const { reason, version, diff } = about
+  const after = { version: diff.next_version, changes: diff.changes }
+  const note = { action, subject: diff.next_version, reason, before: { version }, after }
+  await changed(deps, actor, { kind: 'note' }, note)
 }
 
 function requireCurrent(home: ConfigHome, present: Snapshot, version: string): void {
@@ -268,13 +281,4 @@ function requireCurrent(home: ConfigHome, present: Snapshot, version: string): v
     `${home.name} holds changes that are not in force, and they would be lost: ` +
       'see the problem in GET /api/v1/config, or reload first.',
   )
-}
-
-function writeTexts(home: ConfigHome, files: Texts): () => void {
-  try {
-    return home.write(files)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw conflict('not_writable', `The files are as before: ${reason}.`)
-  }
 }

@@ -172,18 +172,21 @@ export async function decided(
       throw conflict('too_late', `Override ${override.id} has already ended.`)
     default: {
       const shown = showOverride(after, now)
-      await changed(
-        deps,
-        actor,
-        { kind: 'put_override', override: after },
-        {
-          action: `override.${decision}`,
-          subject: after.id,
-          reason,
-          before: showOverride(override, now),
-          after: shown,
-        },
-      )
+      const note = {
+        action: `override.${decision}`,
+        subject: after.id,
+        reason,
+        before: showOverride(override, now),
+        after: shown,
+        once: `decided-${after.id.slice('ovr_'.length)}`,
+      }
+      const change = { kind: 'put_override', override: after } as const
+      await changed(deps, actor, change, note).catch(async (error: unknown) => {
+        // Two who decide at once: the store takes one of them.
+        const state = (await deps.store.override(after.id))?.state ?? 'requested'
+        if (state === 'requested') throw error
+        throw conflict('already_decided', `Override ${after.id} is already ${state}.`)
+      })
       await tellOverride(deps, after, decision)
       return shown
     }

@@ -16,7 +16,7 @@ import { pages } from './config-effect.ts'
 import { configTexts, readTexts } from './config.ts'
 import type { ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
-import { admins, declare, type Route } from './route.ts'
+import { declare, type Route, stewards } from './route.ts'
 import { usd } from './shapes.ts'
 
 const replayBody = z.strictObject({
@@ -76,7 +76,7 @@ export const replayRoutes: readonly Route[] = [
     method: 'post',
     path: '/replay',
     summary: 'What a policy would have alerted, slowed, stopped and saved in the past',
-    allows: admins,
+    allows: stewards,
     body: replayBody,
     answer: replayShape,
     handle: async ({ deps, body }) => {

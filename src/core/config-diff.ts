@@ -131,6 +131,7 @@ function ruleItem(part: string, rule: BudgetRule): Item {
   const { id, name, amount, unit, ladder, mode, owner, reviewEveryDays } = rule
   const shown = unit === 'usd' ? `$${amountText(amount as Nanos)}` : `${amount} ${unit}`
   const value = {
+    name,
     amount: shown,
     alerts: ladder.map(thresholdText).join(', '),
     mode,
@@ -175,7 +176,15 @@ function textOf(value: unknown, exact: boolean): string {
     const pairs = Object.entries(value).filter(([, one]) => one !== null && one !== undefined)
     return pairs.map(([name, one]) => `${name}: ${textOf(one, exact)}`).join(', ')
   }
-  return String(value)
+  return exact ? String(value) : withoutSecrets(String(value))
+}
+
+/** An address may have a password, or be one as a whole, as those of incoming webhooks are. */
+function withoutSecrets(text: string): string {
+  const match = /^(https?:\/\/)(?:[^/@]*@)?([^/?#]*)(.*)$/.exec(text)
+  if (match === null) return text
+  const [, scheme = '', host = '', path = ''] = match
+  return `${scheme}${host}${path.length > 4 ? '/...' : path}`
 }
 
 function isSecret(value: unknown): value is Secret {

@@ -52,10 +52,12 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
   const keys = new Set(lines.map(({ account }) => account.key))
   assert(keys.size === lines.length, 'an account is held once')
 
-  const paced = slowest(lines, now)
-  if (paced !== null) return denied(state, lines, alerts, paced)
   const cap = fittingCap(lines, command.asking)
   const short = cap === null ? tightest(lines, command.asking) : null
+  // Waiting for a slot helps nobody for whom there is no room when it comes.
+  const isFinal = short?.status === 'limit_exceeded' && !short.held
+  const paced = isFinal ? null : slowest(lines, now)
+  if (paced !== null) return denied(state, lines, alerts, paced)
   if (short !== null) return denied(state, lines, alerts, short, now)
   assert(cap !== null, 'a cap fits unless an account is short')
   return admitted(lines, alerts, command, cap, now)

@@ -67,6 +67,12 @@ export type Observation =
       readonly version: string
       readonly notices: readonly string[]
     }
+  /** Another one than before is in force: by its files, without anybody asking here. */
+  | {
+      readonly kind: 'config_changed'
+      readonly version: string
+      readonly changes: readonly string[]
+    }
   | { readonly kind: 'config_refused'; readonly problems: readonly string[] }
   | { readonly kind: 'committed'; readonly commands: number; readonly ms: number }
   | { readonly kind: 'account_touched'; readonly account: Account }

@@ -130,7 +130,11 @@ function later(replay: Replay, event: Event): void {
 function ask(replay: Replay, past: Hold, at: Instant): void {
   const { accounts, rules, policy, marks } = replay
   const isMarked = (id: string): boolean => marks.has(id)
-  const state = { accounts, hold: null, overrides: policy.overrides, isMarked, rules }
+  // An override holds from when somebody approved it.
+  const overrides = policy.overrides.filter(
+    ({ decidedAt }) => decidedAt !== null && decidedAt <= at,
+  )
+  const state = { accounts, hold: null, overrides, isMarked, rules }
   const applied = apply(state, commandOf(replay, past), at)
   for (const account of applied.accounts) accounts.set(account.key, account)
   for (const mark of applied.marks) marks.add(mark.id)

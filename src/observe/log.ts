@@ -57,6 +57,7 @@ function write(log: Logger, o: Observation): void {
     case 'sign_in_failed':
     case 'odd_usage':
     case 'attempt_failed':
+    case 'config_changed':
     case 'cross_use':
     case 'holds_expired':
     case 'notification_failed':

@@ -23,6 +23,8 @@ export interface ConfigHome {
    * it. Throws with a sentence for people where the place cannot be written.
    */
   write(texts: readonly ConfigText[]): () => void
+  /** What was written is in force: it is not undone at the next start any more. */
+  done(): void
   /** Another text once anything that the config is read from has changed. */
   fingerprint(): string
 }

@@ -177,6 +177,9 @@ export class MemoryStore implements Store {
   }
 
   async change(change: Change, audit: AuditRow): Promise<void> {
+    if (this.#audit.some(({ id }) => id === audit.id)) {
+      throw new StoreUnavailable(`audit row "${audit.id}" is taken`)
+    }
     if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
     if (change.kind === 'put_record') await this.putRecord(change.record)

@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { apiAt, call, chatBody, until } from '#test/support/bursar.ts'
@@ -204,7 +204,7 @@ test('what is sent may read no file and no secret that the server does not read'
   const ask = (text: string): Promise<unknown> =>
     api('/config/diff', { files: [{ name: 'x.yaml', text }] })
   await expect(ask('organization: "${file:/etc/hostname}"\n')).rejects.toThrow('may not read new')
-  await expect(ask('organization: "${ file:/etc/hostname}"\n')).rejects.toThrow('may not read new')
+  await expect(ask('organization: "${ file:/etc/hostname}"\n')).rejects.toThrow('no reference')
   await expect(ask('organization: "${BURSAR_ADMIN_TOKEN}"\n')).rejects.toThrow('may not read new')
   await expect(ask('organization: "${BURSAR_ADMIN_TOKEN:-x}"\n')).rejects.toThrow('may not')
   await expect(ask('budgets: 7\n')).rejects.toThrow('x.yaml')
@@ -255,4 +255,81 @@ budgets: [{ budget_monthly_usd: 100, review_every: 90d, owner: lee@acme.test }]
   ])
   expect(await api('/reviews?overdue=true')).toEqual([])
   expect(await api('/audit')).toMatchObject([{ action: 'budget.reviewed', subject: id }])
+}, 60_000)
+
+test('what is hidden in YAML is no way to the secrets of the server', async () => {
+  const { api, folder } = await started((root) => {
+    writeFileSync(join(root, 'own'), 'acme')
+    return inFile(`# a note about file:/etc/hostname and BURSAR_ADMIN_TOKEN
+organization: "\${file:${join(root, 'own')}}"
+providers: { openai: { api_key: "\${HOME}" } }
+budgets: [{ budget_daily_usd: 10 }]
+`)(root)
+  })
+  const ask = (text: string): Promise<unknown> =>
+    api('/config/diff', { files: [{ name: 'x.yaml', text }] })
+  const refused = 'may not read new'
+  const escaped = '"\\uE000\\uE000file:/etc/hostname\\uE001"'
+  await expect(ask(`organization: ${escaped}\nbudgets: []\n`)).rejects.toThrow(refused)
+  const secret = '"\\uE000\\uE000BURSAR_ADMIN_TOKEN\\uE001"'
+  await expect(ask(`organization: ${secret}\nbudgets: []\n`)).rejects.toThrow(refused)
+  await expect(ask('organization: "${file:/etc/hostname}"\nbudgets: []\n')).rejects.toThrow(refused)
+  await expect(ask('organization: "${PATH}"\nbudgets: []\n')).rejects.toThrow(refused)
+  // What is read for a credential is shown nowhere.
+  await expect(ask('organization: "${HOME}"\nbudgets: []\n')).rejects.toThrow(refused)
+  const own = `organization: "\${file:${join(folder, 'own')}}"\n`
+  const kept = `${own}providers: { openai: { api_key: "\${HOME}" } }\nbudgets: []\n`
+  expect(await ask(kept)).toMatchObject({ warnings: ['no limit is left that would stop a call'] })
+}, 60_000)
+
+test('half of two configs is neither: what a dead process began is put back', async () => {
+  const place = await started((root) => {
+    const config = join(root, 'config')
+    mkdirSync(config)
+    for (const no of [1, 2]) {
+      writeFileSync(join(config, `${no}.yaml`), `agent: a${no}\nbudget_daily_usd: 1\n`)
+    }
+    return config
+  })
+  const config = join(place.folder, 'config')
+  await place.program.stop()
+  const before = [1, 2].map((no) => ({
+    name: join(config, `${no}.yaml`),
+    text: readFileSync(join(config, `${no}.yaml`), 'utf8'),
+  }))
+  // As it stands when the process dies between two files of an apply.
+  writeFileSync(join(config, '1.yaml'), 'agent: a1\nbudget_daily_usd: 900\n')
+  writeFileSync(join(config, '3.yaml'), 'agent: a2\nbudget_daily_usd: 900\n')
+  const names = ['1', '3'].map((no) => join(config, `${no}.yaml`))
+  const journal = { host: hostname(), pid: 2 ** 22 + 1, at: Date.now(), before, names }
+  writeFileSync(join(config, '.bursar-apply'), JSON.stringify(journal))
+  const data = join(place.folder, 'data')
+  const again = await startProgram(['--config', config, '--data', data], token)
+  try {
+    expect(again.out()).toContain('the files are as before it')
+    expect(await budgetOf(apiAt(again.url))).toBe('1 1')
+    expect(existsSync(join(config, '3.yaml'))).toBe(false)
+  } finally {
+    await again.stop()
+  }
+}, 60_000)
+
+test('an empty file takes no limit away, and a changed one is in the audit log', async () => {
+  const { folder, api } = await started(inFile(texts(10)))
+  const file = join(folder, 'bursar.yaml')
+  writeFileSync(file, '')
+  const problem = async (): Promise<string | null> =>
+    ((await api('/config')) as { problem: string | null }).problem
+  await until('it is refused', async () => (await problem())?.includes('nothing in it') === true)
+  expect(await budgetOf(api)).toBe('10')
+  writeFileSync(file, texts(11))
+  await inForce(api, '11')
+  const rows = async (): Promise<Record<string, unknown>[]> =>
+    (await api('/audit')) as Record<string, unknown>[]
+  await until('it is told', async () => (await rows()).length > 0)
+  expect((await rows())[0]).toMatchObject({
+    action: 'config.reloaded',
+    actor: 'bursar',
+    after: { changes: [{ part: 'budget', fields: [{ before: '$10', after: '$11' }] }] },
+  })
 }, 60_000)
