@@ -244,6 +244,10 @@ const house: House = {
     },
     writeXlsx: async (path, answer) => (await import('#files/xlsx.ts')).writeXlsx(path, answer),
   },
+  reportFiles: {
+    writeParquet: async (lines, to, columns) =>
+      (await import('#files/focus-parquet.ts')).writeParquet(lines, to, columns),
+  },
   version,
   output: { out: print, err: (text) => void process.stderr.write(text) },
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),

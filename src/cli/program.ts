@@ -7,7 +7,7 @@ import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
 import { addOutcomeCommands } from './outcomes.ts'
-import { addReportCommands } from './report.ts'
+import { addReportCommands, type ReportFiles } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
 import { addTop } from './top.ts'
 import { addUnitCost, type UnitCosts } from './unit-cost.ts'
@@ -30,6 +30,7 @@ export interface House {
   readonly ledger: LedgerFiles
   readonly server: () => Server
   readonly unitCosts: UnitCosts
+  readonly reportFiles: ReportFiles
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
   simulate(options: SimulateOptions): Promise<void>
@@ -61,6 +62,8 @@ function commands(house: House): Command {
   const program = new Command('bursar')
     .description('Budgets that hold, for AI agents')
     .version(house.version, '-V, --version')
+    // What a command calls --version is its own: of FOCUS, not of Bursar.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
   program
@@ -91,7 +94,7 @@ function commands(house: House): Command {
   addCallCommands(program, house)
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
-  addReportCommands(program, output, house.server)
+  addReportCommands(program, output, house.server, house.reportFiles)
   addAlertCommands(program, output, house.server)
   addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)

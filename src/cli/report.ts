@@ -1,8 +1,12 @@
 /** Reports on the command line. */
 import type { Command } from 'commander'
 import { ask, type Server } from './client.ts'
+import { addFocus, type FocusFiles } from './focus.ts'
 import { addUnitCost } from './outcomes.ts'
 import { type Output, printJson, printTable } from './output.ts'
+
+/** What writes files that are not text, as `main` reaches it: loaded only when it is asked. */
+export interface ReportFiles extends FocusFiles {}
 
 interface Options {
   readonly by?: string
@@ -11,9 +15,15 @@ interface Options {
   readonly json?: true
 }
 
-export function addReportCommands(program: Command, output: Output, server: () => Server): void {
+export function addReportCommands(
+  program: Command,
+  output: Output,
+  server: () => Server,
+  files: ReportFiles,
+): void {
   const report = program.command('report').description('reports')
   addUnitCost(report, output, server)
+  addFocus(report, output, server, files)
   report
     .command('forecast')
     .description('what budgets will have cost at the end of their period, with an 80 % interval')

@@ -13,6 +13,7 @@ import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
+import { focusRoutes } from './focus.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
@@ -41,6 +42,7 @@ export const routes: readonly Route[] = [
   ...outcomeRoutes,
   ...unitCostRoutes,
   ...forecastRoutes,
+  ...focusRoutes,
   ...configRoutes,
   ...replayRoutes,
   ...aboutRoutes,
