@@ -245,6 +245,8 @@ const house: House = {
     writeXlsx: async (path, answer) => (await import('#files/xlsx.ts')).writeXlsx(path, answer),
   },
   reportFiles: {
+    writeMonthPdf: async (path, report) =>
+      (await import('#files/month-pdf.ts')).writeMonthPdf(path, report),
     writeParquet: async (lines, to, columns) =>
       (await import('#files/focus-parquet.ts')).writeParquet(lines, to, columns),
   },

@@ -2,11 +2,12 @@
 import type { Command } from 'commander'
 import { ask, type Server } from './client.ts'
 import { addFocus, type FocusFiles } from './focus.ts'
+import { addMonth, type MonthFiles } from './month.ts'
 import { addUnitCost } from './outcomes.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 /** What writes files that are not text, as `main` reaches it: loaded only when it is asked. */
-export interface ReportFiles extends FocusFiles {}
+export interface ReportFiles extends FocusFiles, MonthFiles {}
 
 interface Options {
   readonly by?: string
@@ -24,6 +25,7 @@ export function addReportCommands(
   const report = program.command('report').description('reports')
   addUnitCost(report, output, server)
   addFocus(report, output, server, files)
+  addMonth(report, output, server, files)
   report
     .command('forecast')
     .description('what budgets will have cost at the end of their period, with an 80 % interval')

@@ -20,6 +20,7 @@ import { keyRoutes } from './keys.ts'
 import { openApi } from './openapi.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
+import { monthRoutes } from './month.ts'
 import { notLeads, type Route } from './route.ts'
 import { replayRoutes } from './replays.ts'
 import { reviewRoutes } from './reviews.ts'
@@ -43,6 +44,7 @@ export const routes: readonly Route[] = [
   ...unitCostRoutes,
   ...forecastRoutes,
   ...focusRoutes,
+  ...monthRoutes,
   ...configRoutes,
   ...replayRoutes,
   ...aboutRoutes,
