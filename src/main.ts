@@ -245,6 +245,7 @@ const house: House = {
     writeXlsx: async (path, answer) => (await import('#files/xlsx.ts')).writeXlsx(path, answer),
   },
   reportFiles: {
+    writeSheet: async (path, sheet) => (await import('#files/xlsx.ts')).writeSheet(path, sheet),
     writeMonthPdf: async (path, report) =>
       (await import('#files/month-pdf.ts')).writeMonthPdf(path, report),
     writeParquet: async (lines, to, columns) =>
