@@ -100,8 +100,8 @@ interface Page {
   readonly next: HoldPlace | null
 }
 
-/** Read at once; a page of an answer is made of many of these. */
-const holdsAtOnce = 1000
+/** Read at once, in a few milliseconds of the event loop: calls are served between two. */
+const holdsAtOnce = 250
 /** A page ends with its charge period, or where it has so many groups or has read so much. */
 const rowsMax = 5000
 const holdsMax = 50_000

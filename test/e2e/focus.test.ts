@@ -3,11 +3,25 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readBill } from '#files/bill.ts'
 import type { BillLine } from '#core/bill-line.ts'
 import { addDecimals, decimalZero, formatDecimal } from '#core/decimal.ts'
+import { focusCells, focusColumns, focusRow } from '#core/focus-columns.ts'
+import {
+  addCharges,
+  chargesOf,
+  type FocusTally,
+  focusVersions,
+  grainMs,
+  inFocusOrder,
+} from '#core/focus.ts'
+import { spendOf } from '#core/spend.ts'
+import { faultsOf } from '#cli/focus.ts'
+import { csvOf } from '#lib/csv-safe.ts'
 import { parseCsv } from '#lib/csv.ts'
+import { holdsArb } from '#test/support/focus.ts'
 import { call, chatBody, startWorld, until, type World } from '#test/support/bursar.ts'
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname
@@ -168,4 +182,26 @@ test('a month without calls is a header', async () => {
   expect(code).toBe(0)
   expect(out).toMatch(/^BilledCost,[^\n]*x_TokenType\r\n$/)
   expect(err).toContain('0 rows of 0 calls')
+})
+
+test('thousands of rows, of every kind, are read again to the same total', async () => {
+  const holds = fc.sample(holdsArb(Date.UTC(2026, 9, 30)), { numRuns: 3000, seed: 7 })
+  const tally: FocusTally = new Map()
+  for (const hold of holds) addCharges(tally, chargesOf(hold, 'hour'))
+  const names = { provider: 'OpenAI', publisher: 'OpenAI', service: 'OpenAI API' }
+  const charges = inFocusOrder(tally)
+  const ledger = holds.reduce((sum, hold) => sum + spendOf(hold).cost, 0n)
+  for (const version of focusVersions) {
+    const columns = focusColumns(version)
+    const rows = charges.map((charge) => {
+      return focusCells(focusRow(charge, names, grainMs('hour')), columns)
+    })
+    expect(rows.length).toBeGreaterThan(5000)
+    const file = join(folder, `many-${version}.csv`)
+    const text = csvOf([columns, ...rows])
+    writeFileSync(file, text)
+    expect(faultsOf(text, version)).toEqual({ rows: rows.length, faults: [] })
+    const [sum] = await importedTotal(file)
+    expect(sum).toBe(formatDecimal({ digits: ledger, places: 9 }))
+  }
 })
