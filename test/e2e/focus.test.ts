@@ -61,6 +61,7 @@ budgets: [{ name: all, budget_yearly_usd: 1000 }]
   const sim = { 'bursar-sim': 'tokens=101; input=57' }
   for (let i = 0; i < 3; i += 1) await call(world, care, path, chatBody('hi'), sim)
   await call(world, sales, path, chatBody('hi', { model: 'gpt-5' }), sim)
+  await call(world, sales, path, chatBody('hi', { model: 'gpt-5', service_tier: 'flex' }), sim)
   await call(world, sales, path, chatBody('hi'), { 'bursar-sim': 'usage=missing' })
   await call(world, sales, path, chatBody('hi'), { 'bursar-sim': 'status=500' })
   await until('all have ended', async () => (await world.bursar.store.openHolds()) === 0)
@@ -99,12 +100,17 @@ async function importedTotal(file: string): Promise<readonly [string, readonly B
   return [formatDecimal(sum), lines]
 }
 
+function tierOf(file: string, row: number): string | undefined {
+  const rows = parseCsv(readFileSync(file, 'utf8'))
+  return rows[row - 1]?.cells[rows[0]?.cells.indexOf('x_ServiceTier') ?? -1]
+}
+
 const plain = (usd: string): string => usd.replace(/0+$/, '')
 
 test.each(['1.2', '1.4'])('FOCUS %s as CSV keeps the rules and is the ledger', async (version) => {
   const file = join(folder, `focus-${version}.csv`)
   const { code, err } = await bursar(['focus', '--version', version, '--out', file])
-  expect(err).toMatch(new RegExp(`^FOCUS ${version}: \\d+ rows of 5 calls, \\$${total}\n$`))
+  expect(err).toMatch(new RegExp(`^FOCUS ${version}: \\d+ rows of 6 calls, \\$${total}\n$`))
   expect(code).toBe(0)
   const check = await bursar(['focus', '--check', file, '--version', version])
   expect(check).toMatchObject({ code: 0, err: '' })
@@ -113,6 +119,12 @@ test.each(['1.2', '1.4'])('FOCUS %s as CSV keeps the rules and is the ledger', a
   const kinds = new Set(lines.map(({ kind }) => kind))
   expect([...kinds].sort()).toEqual(['adjustment', 'input', 'other', 'output'])
   expect(new Set(lines.map(({ tags }) => tags.team))).toEqual(new Set(['care', 'sales']))
+  // Half the price is a tier, no correction: the one that was made is the only one.
+  expect(lines.filter(({ kind }) => kind === 'adjustment')).toHaveLength(1)
+  const flex = lines.filter(
+    ({ source }) => source.row !== null && tierOf(file, source.row) === 'flex',
+  )
+  expect(flex.map(({ kind }) => kind).sort()).toEqual(['input', 'output'])
   // A name that a spreadsheet would run is only shown.
   const [head, ...rows] = parseCsv(readFileSync(file, 'utf8'))
   const agents = rows.map(({ cells }) => cells[head?.cells.indexOf('x_Agent') ?? -1])
