@@ -258,6 +258,13 @@ const house: House = {
     },
     writeXlsx: async (path, answer) => (await import('#files/xlsx.ts')).writeXlsx(path, answer),
   },
+  reportFiles: {
+    writeSheet: async (path, sheet) => (await import('#files/xlsx.ts')).writeSheet(path, sheet),
+    writeMonthPdf: async (path, report) =>
+      (await import('#files/month-pdf.ts')).writeMonthPdf(path, report),
+    writeParquet: async (lines, to, columns) =>
+      (await import('#files/focus-parquet.ts')).writeParquet(lines, to, columns),
+  },
   version,
   output: { out: print, err: (text) => void process.stderr.write(text) },
   server: () => ({ url: env.BURSAR_URL ?? 'http://127.0.0.1:4000', token: adminToken() }),

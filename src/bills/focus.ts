@@ -12,6 +12,8 @@ const categories: Readonly<Record<string, LineKind>> = {
 }
 
 function tokenKind(text: string): LineKind {
+  // Before "prompt": a grounded prompt is a search that is paid for, not its tokens.
+  if (/^ground/i.test(text)) return 'tool'
   if (/cache[_ -]?write|cache[_ -]?creation/i.test(text)) return 'cache_write'
   if (/cache/i.test(text) && !/uncached/i.test(text)) return 'cache_read'
   if (/output|completion/i.test(text)) return 'output'

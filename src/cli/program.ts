@@ -7,7 +7,7 @@ import { addLedgerCommands, type LedgerFiles } from './ledger.ts'
 import { addFreezeCommands } from './freeze.ts'
 import { addPeopleCommands } from './people.ts'
 import { addOutcomeCommands } from './outcomes.ts'
-import { addReportCommands } from './report.ts'
+import { addReportCommands, type ReportFiles } from './report.ts'
 import { addReviewCommand } from './reviews.ts'
 import { addPriceCommands, type PriceHouse } from './price.ts'
 import { addTop } from './top.ts'
@@ -32,6 +32,7 @@ export interface House extends PriceHouse {
   readonly ledger: LedgerFiles
   readonly unitCosts: UnitCosts
   readonly bills: BillFiles
+  readonly reportFiles: ReportFiles
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>
   simulate(options: SimulateOptions): Promise<void>
@@ -62,6 +63,8 @@ function commands(house: House): Command {
   const program = new Command('bursar')
     .description('Budgets that hold, for AI agents')
     .version(house.version, '-V, --version')
+    // What a command calls --version is its own: of FOCUS, not of Bursar.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
   program
@@ -93,7 +96,7 @@ function commands(house: House): Command {
   addCallCommands(program, house)
   addFreezeCommands(program, output, house.server)
   addTop(program, output, house.server)
-  addReportCommands(program, output, house.server)
+  addReportCommands(program, output, house.server, house.reportFiles)
   addAlertCommands(program, output, house.server)
   addOutcomeCommands(program, output, house.server)
   addLedgerCommands(program, output, house.ledger)

@@ -18,6 +18,7 @@ import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { observedRoutes } from './observed.ts'
 import { priceRoutes } from './prices.ts'
+import { focusRoutes } from './focus.ts'
 import { freezeRoutes } from './freezes.ts'
 import { type Identifier, identifier, identityRoutes } from './identity.ts'
 import { keyRoutes } from './keys.ts'
@@ -25,6 +26,7 @@ import { openApi } from './openapi.ts'
 import { monthRoutes } from './months.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
+import { monthRoutes as monthReportRoutes } from './month.ts'
 import { notLeads, type Route } from './route.ts'
 import { reconcileRoutes } from './reconcile.ts'
 import { replayRoutes } from './replays.ts'
@@ -51,7 +53,9 @@ export const routes: readonly Route[] = [
   ...forecastRoutes,
   ...billRoutes,
   ...reconcileRoutes,
+  ...focusRoutes,
   ...monthRoutes,
+  ...monthReportRoutes,
   ...configRoutes,
   ...replayRoutes,
   ...aboutRoutes,

@@ -63,7 +63,7 @@ export const reportRoutes: readonly Route[] = [
 ]
 
 /** What was spent in a subtree: read by the nodes of the tree as well, and summed up again. */
-async function spendSeen(
+export async function spendSeen(
   { store }: ControlDeps,
   { subtree }: Actor,
   query: SpendQuery,

@@ -14,6 +14,22 @@ function cellOf(text: string | null, isNumber: boolean): Cell | null {
   return { value: text, type: String }
 }
 
+/** A table of texts; `numbers`: the columns, by index, that hold numbers. */
+export interface Sheet {
+  readonly name: string
+  readonly header: readonly string[]
+  readonly rows: readonly (readonly (string | null)[])[]
+  readonly numbers: ReadonlySet<number>
+}
+
+/** One table as a workbook. */
+export async function writeSheet(path: string, sheet: Sheet): Promise<void> {
+  const { default: writeFile } = await import('write-excel-file/node')
+  const head = sheet.header.map((name) => cellOf(name, false))
+  const rows = sheet.rows.map((row) => row.map((text, i) => cellOf(text, sheet.numbers.has(i))))
+  await writeFile([{ data: [head, ...rows], sheet: sheet.name }]).toFile(path)
+}
+
 export async function writeXlsx(path: string, answer: UnitCostAnswer): Promise<void> {
   const { default: writeFile } = await import('write-excel-file/node')
   const { header, rows } = answerRows(answer)

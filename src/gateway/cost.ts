@@ -5,7 +5,7 @@ import type { ChargeContext, ChargeLine } from '#core/charge.ts'
 import { contractFor } from '#core/contract.ts'
 import { listLookup, netLookup, priced } from '#core/costing.ts'
 import type { Basis, Facts } from '#core/journal.ts'
-import { formatUsd, type Nanos, zero } from '#core/money.ts'
+import { formatUsd, type Nanos, type Ratio, zero } from '#core/money.ts'
 import type { Tier } from '#core/price-book.ts'
 import { count, noReport, promptTokens, type Usage, type UsageReport } from '#core/usage.ts'
 import type { Attempt, Serving } from './call.ts'
@@ -92,13 +92,19 @@ function known(
       ...(report.others.length === 0 ? {} : { others: report.others }),
       responseId: report.responseId,
       oddities: report.oddities,
-      charge: lines.map(({ meter, quantity, unitPrice }) => ({
+      charge: lines.map(({ meter, quantity, unitPrice, multiplier }) => ({
         meter,
         quantity,
         usd_per_million: formatUsd((unitPrice * 1000n) as Nanos),
+        ...timesOf(multiplier),
       })),
     },
   }
+}
+
+/** Of a tier or a place that does not cost the list price: "11/10". */
+function timesOf({ numerator, denominator }: Ratio): { readonly multiplier?: string } {
+  return numerator === denominator ? {} : { multiplier: `${numerator}/${denominator}` }
 }
 
 function tierOf(report: UsageReport, { parsed }: Serving): Tier | string {

@@ -147,9 +147,9 @@ test('what is accepted corrects the calls to what was billed, to the nano-dollar
   for (const hold of holds) {
     const cost = corrected(purses, hold, biller, modelName)?.cost ?? hold.cost ?? 0n
     expect(cost).toBeGreaterThanOrEqual(0n)
-    // A quarter more for output, and nobody pays for another's call.
+    // A quarter more for output, some of it that of calls at their bound: nobody pays for all.
     if (hold.basis === 'actual') {
-      expect(Number(cost)).toBeLessThanOrEqual(Number(hold.cost ?? 0n) * 1.26)
+      expect(Number(cost)).toBeLessThanOrEqual(Number(hold.cost ?? 0n) * 1.5)
     }
     sum += cost
   }

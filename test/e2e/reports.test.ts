@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { call, chatBody, startWorld, until } from '#test/support/bursar.ts'
@@ -53,5 +56,17 @@ test('what was spent, by agent and model, is the bill; it is told at once', asyn
   })
   expect(stdout).toMatch(/AGENT +CALLS +TOKENS +COST USD +PRESUMED USD\n/)
   expect(stdout).toContain(bill.total_usd.slice(0, 3))
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-reports-'))
+  const [csv, xlsx] = [join(folder, 'spend.csv'), join(folder, 'spend.xlsx')]
+  const args = [main, 'report', 'spend', '--by', 'agent,model', '--csv', csv, '--xlsx', xlsx]
+  await run(process.execPath, args, { env })
+  const lines = readFileSync(csv, 'utf8').split('\r\n')
+  expect(lines[0]).toBe('agent,model,calls,tokens,cost_usd,presumed_usd')
+  const [dearest] = rows
+  expect(lines[1]).toMatch(new RegExp(`^triage,gpt-5,1,\\d+,${dearest?.cost_usd},0.000000000$`))
+  expect(lines).toHaveLength(4)
+  // A workbook is a zip file.
+  expect(readFileSync(xlsx).subarray(0, 2).toString()).toBe('PK')
+  rmSync(folder, { recursive: true })
   await expect(world.api('/reports/spend?by=moon')).rejects.toThrow('is not one of: day')
 })
