@@ -5,7 +5,7 @@ import { SqliteStore } from '#store/sqlite.ts'
 import { type Report, simulate } from './world.ts'
 
 /** Half of them are in `odd.test.ts`, half in `even.test.ts`, so that two cores share them. */
-export const seeds = process.env.BURSAR_LONG === '1' ? 1_000_000 : 10_000
+export const seeds = process.env.BURSAR_LONG === '1' ? 1_000_000 : 5000
 
 /** Runs a seed on both stores: the same report, or it is told how to see it again. */
 export async function runSeed(seed: number): Promise<Report> {
