@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Account } from '#core/account.ts'
 import { openAccount } from '#core/account.ts'
 import { configDiff } from '#core/config-diff.ts'
+import { configWarnings } from '#core/config-warnings.ts'
 import { effectLines, effectsOf, isHarsh, uncounted } from '#core/effect.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { secret } from '#lib/secret.ts'
@@ -74,4 +75,47 @@ test('a diff names what changed, and no secret', () => {
   expect(JSON.stringify(changes)).not.toContain('sk-other')
   const gone = configDiff(after, snapshotFor('organization: acme\n', 'http://127.0.0.1:9'))
   expect(gone.filter(({ kind }) => kind === 'removed').map(({ part }) => part)).toContain('budget')
+})
+
+test('what needs no account is warned of: agents, providers, policies, runs, no limit at all', () => {
+  const before = config(100, 'environments: [dev, prod]')
+  expect(configWarnings(before, before)).toEqual([])
+  const words = (more: string, budgets = 'budgets: [{ team: core, budget_monthly_usd: 100 }]') =>
+    configWarnings(
+      before,
+      snapshotFor(
+        `organization: acme
+business_units: { ops: { teams: { core: { agents: { triage: {}, research: {} } } } } }
+environments: [prod]
+${budgets}
+${more}`,
+        'http://127.0.0.1:9',
+      ),
+    )
+  const goes = [
+    'agent writer is not in it any more: its keys would be refused',
+    'environment dev is not in it any more: keys that are pinned to it would be refused',
+  ]
+  expect(words('')).toEqual(goes)
+  expect(words('policy: { no_budget: deny, on_tight: refuse }')).toEqual([
+    'calls that no budget covers would be refused',
+    'calls that are cut to fit what is left would be refused',
+    ...goes,
+  ])
+  expect(words('runs: [{ agent: triage, max_calls: 1 }]').at(-1)).toMatch(
+    /^runs of agent=triage beyond ".*" would be stopped$/,
+  )
+  expect(words('', 'budgets: []').at(-1)).toBe('no limit is left that would stop a call')
+})
+
+test('an address that is a secret is shown to its host', () => {
+  const before = config(100)
+  const hook = (url: string): Snapshot => ({
+    ...before,
+    webhooks: [{ name: 'ops', url, secret: null }],
+  })
+  const [change] = configDiff(hook('https://a.test/x'), hook('https://me:pw@hooks.test/T0/SECRET'))
+  expect(change?.fields).toEqual([
+    { field: 'url', before: 'https://a.test/x', after: 'https://hooks.test/...' },
+  ])
 })

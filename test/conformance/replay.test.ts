@@ -3,6 +3,7 @@ import type { Alert } from '#core/alert.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Hold } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
+import type { Override } from '#core/override.ts'
 import { newReplay, replayHold, replayRest, replayStart, type ReplayTally } from '#core/replay.ts'
 import { instant } from '#core/time.ts'
 import { accountsFor } from '#core/account.ts'
@@ -147,4 +148,34 @@ test('what comes before the time asked for fills the accounts and is not reporte
   expect(tally.calls).toBe(150)
   const later = alerts.filter(({ at }) => at >= from)
   expect(idsOf(tally.alerts)).toEqual(idsOf(later))
+})
+
+test('an override holds from when it was approved, not before', async () => {
+  const { holds } = await past(7, 400, [wide])
+  const tight = { ...wide, amount: 500_000n, ladder: [...steps, stop] }
+  const end = holds.at(-1)?.madeAt ?? start
+  const stoppedWith = (decidedAt: typeof start): number => {
+    const override: Override = {
+      id: 'ovr_1',
+      budget: tight.id,
+      value: null,
+      extra: null,
+      until: instant(end + 1),
+      reason: 'launch',
+      requestedBy: 'ann',
+      requestedAt: decidedAt,
+      state: 'approved',
+      decidedBy: 'bob',
+      decidedAt,
+      self: false,
+    }
+    const policy = { budgets: [tight], runs: [], overrides: [override], maxWaitMs: 15_000 }
+    const replay = newReplay(policy, start)
+    for (const hold of holds) replayHold(replay, hold)
+    return [...replayRest(replay).refused.values()].reduce((sum, { calls }) => sum + calls, 0)
+  }
+  expect(stoppedWith(start)).toBe(0)
+  const middle = stoppedWith(holds[300]?.madeAt ?? start)
+  expect(middle).toBeGreaterThan(0)
+  expect(stoppedWith(end)).toBeGreaterThan(middle)
 })
