@@ -186,6 +186,11 @@ export const stories: Readonly<Record<string, string>> = {
    122 hold   C 1 paced     -> wait 119
    500 hold   C 1 paced     -> applied
    501 hold   D 1 paced     -> wait 119`,
+  'who has no room is not told to wait for a slot': `
+     0 hold   A 10 paced    -> applied
+     1 settle A 10          -> applied
+     2 hold   B 981 paced   -> exceeded paced
+     3 hold   C 1 paced     -> wait 118`,
   'an override lifts the pace while it lasts': `
      0 hold   A 10 paced    -> applied
      1 settle A 10          -> applied
