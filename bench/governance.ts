@@ -31,19 +31,19 @@ notify: { webhooks: { ops: { url: "http://127.0.0.1:${receiver}/" } } }
 `,
   ],
   [
-    'and conversations, and two caps on each run',
-    () => `
-runs: [{ agent: resolver, max_usd: 1000000, max_calls: 1000000000 }]
-quotas: [{ agent: resolver, max_conversations_per_hour: 1000000000 }]
-`,
-  ],
-  [
-    'and three quotas more',
+    'and four quotas more: conversations, tokens, calls of a tenant, calls at once',
     () => `
 quotas:
+  - { agent: resolver, max_conversations_per_hour: 1000000000 }
   - { per: user, max_tokens_per_day: 100000000000 }
   - { per: tenant, max_calls_per_minute: 1000000000 }
   - { per: user, max_concurrent: 1000000 }
+`,
+  ],
+  [
+    'and two caps on each run',
+    () => `
+runs: [{ agent: resolver, max_usd: 1000000, max_calls: 1000000000 }]
 `,
   ],
 ]
