@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { KeptLine } from '#core/bill-text.ts'
-import { ask, ExitError, exitCodes, type Server } from './client.ts'
+import { ask, ExitError, exitCodes, longMs, type Server } from './client.ts'
 import { type Output, printJson, printTable } from './output.ts'
 import { progressBar } from './progress.ts'
 
@@ -28,7 +28,6 @@ interface Json {
 
 /** So many lines stay below what a request may hold. */
 const partLines = 1500
-const longMs = 10 * 60_000
 
 export function addBillCommands(
   program: Command,

@@ -26,6 +26,8 @@ export const exitCodes = {
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
 const timeoutMs = 30_000
+/** A month of calls is gone through before there is an answer. */
+export const longMs = 10 * 60_000
 
 export async function ask(
   server: Server,

@@ -1,7 +1,7 @@
 /** Config as code: `bursar check | schema | diff | apply | replay`. */
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
-import { ask, ExitError, exitCodes, type Server } from './client.ts'
+import { ask, ExitError, exitCodes, longMs, type Server } from './client.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface ConfigText {
@@ -44,9 +44,6 @@ interface Change {
     readonly after: string | null
   }[]
 }
-
-/** A month of calls is read and asked again before there is an answer. */
-const longMs = 10 * 60_000
 
 export function addConfigCommands(program: Command, tools: ConfigTools): void {
   const { output } = tools

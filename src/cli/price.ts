@@ -1,6 +1,6 @@
 /** The price book on the command line; its rows are read from the files, calls from the server. */
 import type { Command } from 'commander'
-import { ask, ExitError, exitCodes, type Server } from './client.ts'
+import { ask, ExitError, exitCodes, type Server, longMs } from './client.ts'
 import { type Output, printJson, printTable } from './output.ts'
 
 export interface PriceHouse {
@@ -89,7 +89,8 @@ function addRecost(price: Command, house: PriceHouse): void {
     .action(async ({ json, prices, ...asked }: RecostOptions) => {
       const files = prices.map((name) => ({ name, text: house.readText(name) }))
       const body = { ...asked, ...(files.length === 0 ? {} : { prices: files }) }
-      const found = (await ask(house.server(), 'POST', '/prices/recost', body)) as Recosted
+      const made = await ask(house.server(), 'POST', '/prices/recost', body, longMs)
+      const found = made as Recosted
       if (json) return printJson(output, found)
       const columns = ['model', 'calls', 'changed', 'old_usd', 'new_usd', 'difference_usd']
       const total = { ...found, model: 'total' }
