@@ -124,7 +124,8 @@ export function effectLines(effects: readonly Effect[]): readonly string[] {
     const what = `${rule.unit === 'usd' ? 'budget' : 'quota'} "${rule.name}"`
     const who = concernText(concerns)
     if (after === 'none') return `${who} would be free of ${what}: ${before} before`
-    return `${who} would be ${sayings[after]} now, by ${what}: ${before} before`
+    const then = before === 'none' ? 'it is new' : `${before} before`
+    return `${who} would be ${sayings[after]} now, by ${what}: ${then}`
   })
 }
 
