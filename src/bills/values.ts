@@ -8,7 +8,8 @@ export function parseAmount(text: string): Decimal | null {
   const bare = text.trim().replace(/^([-+]?)\s*(?:US)?\$\s*/, '$1')
   const inBrackets = /^\((.+)\)$/.exec(bare)?.[1]
   const size = inBrackets === undefined ? bare : inBrackets.replace(/^\$\s*/, '')
-  const isGrouped = /^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(size)
+  // No thousands begin with a nought.
+  const isGrouped = /^[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$/.test(size)
   // "1,5" may be one and a half: only groups of three are thousands.
   const found = parseDecimal(isGrouped ? size.replaceAll(',', '') : size)
   if (found === null) return null

@@ -90,6 +90,8 @@ async function importBill(
   if (json) printJson(output, { ...made, findings: read.findings })
   else if (made.repeated === true) output.out(`${String(made.id)} was imported already\n`)
   else output.out(`${String(made.id)}: ${read.lines.length} lines\n`)
+  const replaces = (made.replaces ?? []) as readonly string[]
+  if (!json) for (const one of replaces) output.out(`  it counts in place of ${one}\n`)
   if (read.findings.length === 0) return
   const text = read.findings.map((one) => `  ${one}`).join('\n')
   throw new ExitError(exitCodes.findings, `${read.findings.length} found:\n${text}`)

@@ -179,6 +179,7 @@ interface Report {
   readonly cost_per_outcome_usd: string | null
   readonly low_usd: string | null
   readonly high_usd: string | null
+  readonly mark: string
   readonly compare_usd: string | null
   readonly definitions: readonly string[]
   readonly rows: readonly Record<string, unknown>[]
@@ -211,7 +212,7 @@ function printReport(output: Output, found: Report, by: string | undefined): voi
   const { type, from, to, outcomes, layers, fates } = found
   const each = found.cost_per_outcome_usd
   const interval = found.low_usd === null ? '' : ` (95 %: ${found.low_usd} to ${found.high_usd})`
-  output.out(`${type}, ${from} to ${to}, metered\n`)
+  output.out(`${type}, ${from} to ${to}, ${found.mark}\n`)
   output.out(`${outcomes} outcomes, ${found.cost_usd} USD\n`)
   output.out(each === null ? 'no outcome holds yet\n' : `${each} USD each${interval}\n`)
   if (found.compare_usd !== null) output.out(`to compare with: ${found.compare_usd} USD each\n`)

@@ -75,6 +75,7 @@ export interface Bill {
   readonly covers: readonly string[]
   readonly by: string
   readonly at: number
+  readonly received: number
   /** False while parts are missing. */
   readonly isWhole: boolean
 }
@@ -88,8 +89,10 @@ const billShape = z.object({
   imported_by: z.string(),
   imported_at: z.string(),
   is_whole: z.boolean(),
-  /** True: it was there already, and nothing was done. */
+  /** True: it was there already. */
   repeated: z.boolean(),
+  /** What does not count any more, because this does. */
+  replaces: z.array(z.string()),
 })
 
 export const billRoutes: readonly Route[] = [
@@ -122,14 +125,16 @@ async function addPart(
   const { digest, account, part, parts, files, lines } = body
   const id = `bill_${account}_${digest.slice(0, 24)}`
   const known = asBill((await deps.store.record('bill', id))?.value)
-  if (known?.isWhole === true) return showBill(known, true)
+  if (known?.isWhole === true) return again(deps, actor, known)
   if (part >= parts) throw invalid('part', `there are ${parts} parts, counted from 0`)
   for (const one of new Set(lines.map((line) => line.month))) requireOpen(deps, one)
   checkAmounts(lines)
   await deps.store.putRecord({ kind: 'bill_part', id: `${id}|${part}`, value: lines })
   const covers = new Set(part === 0 ? [] : known?.covers)
   for (const line of lines) covers.add(`${line.provider} ${line.format} ${line.month}`)
-  if (part > 0 && known === null) throw conflict('parts_missing', 'Send the parts from 0 on.')
+  if (part > 0 && known?.received !== part) {
+    throw conflict('parts_missing', 'Send the parts in their order, from 0 on.')
+  }
   const bill: Bill = {
     id,
     account,
@@ -139,15 +144,46 @@ async function addPart(
     covers: [...covers].sort(),
     by: actor.name,
     at: deps.clock.now(),
+    received: part + 1,
     isWhole: part === parts - 1,
   }
   const record = { kind: 'bill', id, value: bill } as const
   if (!bill.isWhole) await deps.store.putRecord(record)
   else {
-    const note = { action: 'bill.imported', subject: id, after: { files, covers: bill.covers } }
+    const replaces = await replacedBy(deps, { ...bill, at: 0 })
+    const about = { files, covers: bill.covers, replaces }
+    const note = { action: 'bill.imported', subject: id, after: about }
     await changed(deps, actor, { kind: 'put_record', record }, note)
+    return { ...showBill(bill, false), replaces: [...replaces] }
   }
   return showBill(bill, false)
+}
+
+/** The same files again: nothing is kept twice, and of its months it is the newest bill now. */
+async function again(
+  deps: ControlDeps,
+  actor: Actor,
+  known: Bill,
+): Promise<z.infer<typeof billShape>> {
+  for (const one of new Set(known.covers.map((what) => what.slice(-7)))) requireOpen(deps, one)
+  const replaces = await replacedBy(deps, known)
+  if (replaces.length === 0) return showBill(known, true)
+  const bill = { ...known, at: deps.clock.now() }
+  const record = { kind: 'bill', id: bill.id, value: bill } as const
+  const note = { action: 'bill.imported', subject: bill.id, after: { again: true, replaces } }
+  await changed(deps, actor, { kind: 'put_record', record }, note)
+  return { ...showBill(bill, true), replaces: [...replaces] }
+}
+
+/** Whole bills that count now and would not any more, in words. */
+async function replacedBy(deps: ControlDeps, { id, account, covers, at }: Bill): Promise<string[]> {
+  const newer = (await billsOf(deps)).filter((one) => one.isWhole && one.id !== id)
+  return newer
+    .filter((one) => one.account === account && (at === 0 || one.at > at))
+    .flatMap((one) => {
+      const shared = one.covers.filter((what) => covers.includes(what))
+      return shared.map((what) => `${one.id} (${one.lines} lines) for ${what}`)
+    })
 }
 
 function checkAmounts(lines: readonly KeptLine[]): void {
@@ -198,5 +234,6 @@ function showBill(bill: Bill, repeated: boolean): z.infer<typeof billShape> {
     imported_at: toIso(at as Parameters<typeof toIso>[0]),
     is_whole: isWhole,
     repeated,
+    replaces: [],
   }
 }

@@ -4,7 +4,7 @@ import { type Instant, instant, toIso } from '#core/time.ts'
 import { changed } from './audited.ts'
 import type { ControlDeps } from './deps.ts'
 import { conflict, invalid } from './problem.ts'
-import { declare, everybody, type Route, stewards } from './route.ts'
+import { declare, notLeads, type Route, stewards } from './route.ts'
 import { type Kept, reconciliationsOf } from './reconciled.ts'
 
 export interface ClosedMonth {
@@ -34,7 +34,7 @@ export const monthRoutes: readonly Route[] = [
     method: 'get',
     path: '/months',
     summary: 'How far each month is known: metered, reconciled with the bills, or final',
-    allows: everybody,
+    allows: notLeads,
     answer: z.array(monthShape),
     handle: async ({ deps }) => {
       const kept = await reconciliationsOf(deps)
@@ -53,6 +53,7 @@ export const monthRoutes: readonly Route[] = [
       const { end } = monthSpan(month)
       requireOpen(deps, month)
       if (deps.clock.now() < end) throw conflict('not_over', `${month} is not over yet.`)
+      await requireEnded(deps, month)
       const kept = await reconciliationsOf(deps)
       const [newest] = kept.filter((one) => one.month === month && one.acceptedAt !== null)
       const value: ClosedMonth = {
@@ -136,4 +137,18 @@ export async function markBetween(deps: ControlDeps, from: Instant, to: Instant)
     at = monthSpan(toIso(at.end).slice(0, 7))
   }
   return mark
+}
+
+const openMax = 10_000
+
+/** A call that is in flight ends in the month in which it was made. */
+async function requireEnded({ store }: ControlDeps, month: string): Promise<void> {
+  const { end } = monthSpan(month)
+  const open = await store.overdue(instant(Number.MAX_SAFE_INTEGER), openMax)
+  const own = open.filter(({ madeAt }) => madeAt < end).length
+  if (own === 0) return
+  throw conflict(
+    'calls_open',
+    `${own} calls of ${month} have not ended yet: close it when they have.`,
+  )
 }

@@ -28,6 +28,7 @@ export async function prepare(
   const made = eventOf(said, {
     now: deps.clock.now(),
     source,
+    hooks: isHook(deps, source) ? null : deps.snapshot().outcomeHooks.map(({ name }) => name),
     definitions: deps.snapshot().outcomes,
     call: said.call === undefined ? null : await knownCall(deps, said.call),
     place: placeOf(deps, said.agent),
@@ -36,8 +37,12 @@ export async function prepare(
   })
   if (!made.ok) throw invalid(made.problem.field, made.problem.message)
   requireReach(actor, made.value)
+  requireOwnWork(actor, said)
   return before === null ? { event: made.value, repeated: false } : repeatOf(before, made.value)
 }
+
+const isHook = (deps: ControlDeps, source: string): boolean =>
+  deps.snapshot().outcomeHooks.some(({ kind }) => kind === source)
 
 function repeatOf(before: OutcomeEvent, event: OutcomeEvent): Booked {
   // The same news by another way is the same news.
@@ -112,6 +117,15 @@ function requireReach({ subtree }: Actor, { place }: OutcomeEvent): void {
     place.agent === null
       ? 'Say which agent of yours it is an outcome of: only then is it yours to tell.'
       : `Agent "${place.agent}" is not in ${subtree.kind}=${subtree.name}.`,
+  )
+}
+
+/** Whose a conversation or a run is, is seen by its calls, not by what somebody says of it. */
+function requireOwnWork({ subtree }: Actor, { conversation, run }: OutcomeSaid): void {
+  if (subtree === null || (conversation === undefined && run === undefined)) return
+  throw forbidden(
+    'outside_your_subtree',
+    'Name a call of the conversation or run (call: call_...): only then is it seen to be yours.',
   )
 }
 

@@ -13,15 +13,15 @@ import { type BillerOf, meter, type MeteredCells, type ModelName } from '#core/m
 import { modelNames } from '#core/model-name.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { correctedFact } from '#core/recost.ts'
-import { type Cause, causes, type Reconciled, reconcile, type Variance } from '#core/reconcile.ts'
+import { type Cause, type Reconciled, reconcile, type Variance } from '#core/reconcile.ts'
 import { instant, toIso } from '#core/time.ts'
-import { correctable, corrected, correctionsOf, pursesOf } from '#core/true-up.ts'
+import { correctable, corrected, correctionsOf, type Purse, pursesOf } from '#core/true-up.ts'
 import { changed, newBody } from './audited.ts'
 import { linesOf } from './bills.ts'
 import { pages } from './config-effect.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { monthSpan, requireOpen } from './months.ts'
-import { conflict, notFound } from './problem.ts'
+import { conflict, invalid, notFound } from './problem.ts'
 import { type Kept, type KeptVariance, reconciliationsOf } from './reconciled.ts'
 import { declare, notLeads, type Route, stewards } from './route.ts'
 import { usd } from './shapes.ts'
@@ -64,7 +64,8 @@ const createBody = z.strictObject({
 })
 
 const acceptBody = z.strictObject({
-  causes: z.array(z.enum(causes)).min(1).optional(),
+  /** Of those that are about calls of the ledger. */
+  causes: z.array(z.enum(correctable)).min(1).optional(),
   reason: z.string().trim().min(3).max(500),
 })
 
@@ -90,6 +91,9 @@ export const reconcileRoutes: readonly Route[] = [
     handle: async ({ deps, actor, body: { month, own_keys: said } }) => {
       monthSpan(month)
       const { reconciled } = await compared(deps, month, said ?? null)
+      const keys = new Set([...reconciled.ownKeys.values()].flat())
+      const strange = said?.find((name) => !keys.has(name))
+      if (strange !== undefined) throw invalid('own_keys', `no bill of ${month} names "${strange}"`)
       const kept = keep(reconciled, {
         id: `rec_${newBody(deps)}`,
         month,
@@ -113,8 +117,14 @@ export const reconcileRoutes: readonly Route[] = [
       if (kept === undefined) throw notFound('reconciliation', id)
       if (kept.acceptedAt !== null) throw conflict('accepted', `${id} was accepted already.`)
       requireOpen(deps, kept.month)
+      if (deps.clock.now() < monthSpan(kept.month).end) {
+        throw conflict(
+          'not_over',
+          `${kept.month} is not over: its bills do not have all of it yet.`,
+        )
+      }
       const accepted = new Set<Cause>(body.causes ?? correctable)
-      const done = await correct(deps, actor, kept, accepted)
+      const done = await correct(deps, actor, kept, accepted, body.reason)
       const after: Kept = {
         ...kept,
         acceptedAt: deps.clock.now(),
@@ -140,10 +150,28 @@ async function compared(
     for (const hold of holds) meter(cells, hold, biller, modelName)
   }
   const billed = newBilled()
-  for await (const line of linesOf(deps, month)) addBillLine(billed, line, month)
+  const formats = new Map<string, Set<string>>()
+  for await (const line of linesOf(deps, month)) {
+    addBillLine(billed, line, month)
+    if (line.net === null) continue
+    formats.set(line.provider, (formats.get(line.provider) ?? new Set()).add(line.format))
+  }
+  requireOneFormat(month, formats)
   const lastDay = toIso(instant(end - 1)).slice(0, 10)
   const ownKeys = said === null ? null : new Set(said)
   return { reconciled: reconcile(cells, billed, { ownKeys, lastDay, modelName }), cells }
+}
+
+/** The same money in two forms would be counted twice. */
+function requireOneFormat(month: string, formats: ReadonlyMap<string, ReadonlySet<string>>): void {
+  for (const [provider, found] of formats) {
+    if (found.size < 2) continue
+    throw conflict(
+      'billed_twice',
+      `The bills of ${month} have ${provider} in ${[...found].join(' and ')}: that is most likely the ` +
+        'same money. Import one of them again with --account NAME if both are meant, or leave one out.',
+    )
+  }
 }
 
 const dialects: Readonly<Record<string, string>> = { google: 'gcp' }
@@ -167,13 +195,20 @@ function namesIn({ providers, priceBook }: Snapshot): {
 async function correct(
   deps: ControlDeps,
   actor: Actor,
-  { id, month, saidKeys }: Kept,
+  kept: Kept,
   accepted: ReadonlySet<Cause>,
+  reason: string,
 ): Promise<{ readonly calls: number; readonly change: bigint }> {
+  const { id, month, saidKeys } = kept
   const { start, end } = monthSpan(month)
   const { biller, modelName } = namesIn(deps.snapshot())
   const { reconciled, cells } = await compared(deps, month, saidKeys)
+  requireSame(kept, reconciled)
   const purses = pursesOf(correctionsOf(reconciled.variances, accepted), cells)
+  requireBelievable(purses)
+  // Told before: should it be cut off, the log knows what was begun.
+  const note = { action: 'reconciliation.accepting', subject: id, reason }
+  await changed(deps, actor, { kind: 'note' }, { ...note, after: { causes: [...accepted] } })
   const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
   const done = { calls: 0, change: 0n }
   for await (const holds of pages(deps, start, end)) {
@@ -204,6 +239,29 @@ async function correct(
   return done
 }
 
+/** What is accepted is what was shown, and nothing that came meanwhile. */
+function requireSame(kept: Kept, { metered, billed }: Reconciled): void {
+  if (formatDecimal(metered) === kept.metered && formatDecimal(billed) === kept.billed) return
+  throw conflict(
+    'changed_since',
+    `Bills or calls of ${kept.month} have changed since ${kept.id}: reconcile again, and look.`,
+  )
+}
+
+/** So many times what a cell was metered at is a bill that nobody should take for true. */
+const timesMax = 1000n
+
+function requireBelievable(purses: ReadonlyMap<string, Purse>): void {
+  for (const [name, { left, weight }] of purses) {
+    if (left <= weight * timesMax && left >= -weight) continue
+    throw conflict(
+      'beyond_belief',
+      `${name}: the bill differs by ${usd(left < 0n ? -left : left)} USD from ${usd(weight)} metered. ` +
+        'Nothing was corrected: look at the bill.',
+    )
+  }
+}
+
 function keep(
   { metered, billed, variances, ownKeys, foreignLines }: Reconciled,
   about: Pick<Kept, 'id' | 'month' | 'saidKeys' | 'by' | 'at'>,
@@ -223,7 +281,7 @@ function keep(
     ...about,
     metered: formatDecimal(metered),
     billed: formatDecimal(billed),
-    unexplainedPercent: whole === 0 ? '0' : ((unexplained / whole) * 100).toFixed(4),
+    unexplainedPercent: shareOf(unexplained, whole),
     causes: Object.fromEntries([...sums].map(([cause, sum]) => [cause, formatDecimal(sum)])),
     variances: largest.slice(0, variancesKept).map(keptVariance),
     variancesTotal: variances.length,
@@ -234,6 +292,12 @@ function keep(
     corrected: 0,
     correctedUsd: usd(0n),
   }
+}
+
+/** Of a bill that is not there nothing is explained. */
+function shareOf(unexplained: number, billed: number): string {
+  if (unexplained === 0) return '0.0000'
+  return billed === 0 ? '100.0000' : ((unexplained / billed) * 100).toFixed(4)
 }
 
 function keptVariance({ cause, provider, cell, amount, detail }: Variance): KeptVariance {

@@ -43,6 +43,8 @@ export interface KnownCall {
 export interface Circumstances {
   readonly now: Instant
   readonly source: string
+  /** Whose names ids may not begin with; null: it is a hook that tells. */
+  readonly hooks: readonly string[] | null
   readonly definitions: readonly OutcomeDefinition[]
   /** Of the call that was named; null: none was, or the ledger has no such call. */
   readonly call: KnownCall | null
@@ -75,9 +77,17 @@ export function idOf({ id, reverses, confirms }: OutcomeSaid): string | null {
   return confirms === undefined ? null : `${confirms}:confirmed`
 }
 
+/** What is derived from other ids: whoever took one first could not be taken back. */
+const isReserved = (id: string, hooks: readonly string[]): boolean =>
+  /:(?:reversed|confirmed)$/.test(id) || hooks.some((name) => id.startsWith(`${name}:`))
+
 export function eventOf(said: OutcomeSaid, about: Circumstances): Booked {
   const id = idOf(said)
   if (id === null) return no('id', 'give it an id of yours: told twice, it counts once')
+  if (said.id !== undefined && about.hooks !== null && isReserved(said.id, about.hooks)) {
+    const message = 'ids that end with :reversed or :confirmed, or begin with the name of a hook, '
+    return no('id', `${message}are given by Bursar: use another`)
+  }
   const unfit = unfitField({ ...said, id })
   if (unfit !== null) {
     return no(unfit, `write 1 to ${nameMax} characters, without line breaks and the like`)

@@ -14,8 +14,9 @@ export function ownKeysOf(
 ): readonly string[] {
   const names = [...keys.keys()]
   if (said !== null) {
+    // A provider of which no key was said is taken whole.
     const own = names.filter((name) => said.has(name) || name === '')
-    return own.length > 0 ? own : names
+    return names.some((name) => said.has(name)) ? own : names
   }
   if (names.length < 2 || names.length > triedMax || metered.length === 0) return names
   const costs = new Map(metered.map((cell) => [cellName(cell), Number(cell.cost) / 1e9]))

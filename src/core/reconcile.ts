@@ -276,11 +276,13 @@ const netAtOurs = ({ cost, metered, billed }: Pair): Decimal =>
  */
 function presumptions(open: Open[]): readonly Variance[] {
   return [...Map.groupBy([...open], ({ pair }) => pair.key.day).values()].flatMap((of) => {
-    const bound = of.filter(({ pair }) => !isZero(pair.presumed))
+    // What a bill has corrected before stands in no class either.
+    const bound = of.filter(({ pair }) => pair.key.kind === 'other' && isZero(pair.net))
     const more = of.filter(({ amount }) => amount.digits > 0n)
     const sum = (some: readonly Open[]): number =>
       some.reduce((all, { amount }) => all + approximately(amount), 0)
-    if (bound.length === 0 || sum(more) > -sum(bound)) return []
+    // Without anything more on the bill nobody has said what they cost: not that it was nothing.
+    if (bound.length === 0 || more.length === 0 || sum(more) > -sum(bound) + roundedBy) return []
     return [...bound, ...more].map((one) => take(open, one, 'presumed', 'posted at its bound'))
   })
 }
@@ -364,7 +366,7 @@ function drop(open: Open[], one: Open): void {
 const lateDays = 2
 
 function rest({ pair, amount }: Open, lastDay: string): readonly Variance[] {
-  const { key, presumed, lines, billed } = pair
+  const { key, lines, billed } = pair
   const make = (cause: Cause, part: Decimal, detail: string): Variance => ({
     cause,
     provider: key.provider,
@@ -379,7 +381,6 @@ function rest({ pair, amount }: Open, lastDay: string): readonly Variance[] {
     const what = billed === null ? 'the bill has no quantities' : 'more was billed than was metered'
     return [make('unexplained', amount, what)]
   }
-  if (!isZero(presumed)) return [make('presumed', amount, 'posted at its bound')]
   const isLate = Date.parse(lastDay) - Date.parse(key.day) < lateDays * dayMs
   return isLate
     ? [make('late', amount, 'not on the bill yet')]

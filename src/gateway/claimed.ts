@@ -59,6 +59,7 @@ function claimedBy(deps: GatewayDeps, serving: Serving): OutcomeEvent | null {
     {
       now: deps.clock.now(),
       source: 'header',
+      hooks: snapshot.outcomeHooks.map(({ name }) => name),
       definitions: snapshot.outcomes,
       call: { conversation, run, tenant, place },
       place,

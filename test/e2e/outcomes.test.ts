@@ -271,6 +271,8 @@ test('a lead sees and tells of his own, and nothing else', async () => {
   await expect(lead('/outcomes', foreign)).rejects.toThrow('is not in team=care')
   const nobodys = { id: 'l3', type: 'slow_case', conversation: 'c' }
   await expect(lead('/outcomes', nobodys)).rejects.toThrow('Say which agent of yours')
+  const claimed = { ...nobodys, agent: 'triage' }
+  await expect(lead('/outcomes', claimed)).rejects.toThrow('Name a call of the conversation')
   await expect(lead('/outcomes', { reverses: 'mc' })).rejects.toThrow('403')
   const rows = (await lead('/outcomes')) as { id: string }[]
   expect(rows.map(({ id }) => id)).toEqual(['l1'])
