@@ -260,7 +260,7 @@ test('B3: who stops reading holds the provider back, and is dropped; the call en
       await new Promise((resolve) => setTimeout(resolve, 100))
       return written === before
     })
-    await until('all have ended', async () => (await world.bursar.store.openHolds()) === 0, 10_000)
+    await until('all have ended', async () => (await world.bursar.store.openHolds()) === 0, 30_000)
   })
   expect(grown).toBeLessThan(64 * 1024 * 1024)
   const holds = await world.bursar.store.recentHolds(100)
