@@ -79,9 +79,18 @@ export async function readOutcomes(
  * open is believed: a case that was opened again is not resolved.
  */
 function laterOf(a: OutcomeRow, b: OutcomeRow, { confirmed }: OutcomeOptions): OutcomeRow {
-  const [earlier, later] = [a, b].map(({ day, at }) => `${day ?? ''} ${at}`) as [string, string]
-  if (earlier !== later) return earlier > later ? a : b
+  const order = timeOf(a) - timeOf(b)
+  if (order !== 0 && !Number.isNaN(order)) return order > 0 ? a : b
+  const areDays = Number.isNaN(order) && a.day !== null && b.day !== null
+  if (areDays && a.day !== b.day) return (a.day ?? '') > (b.day ?? '') ? a : b
   return a.status !== null && !isConfirmed(a.status, confirmed) ? a : b
+}
+
+/** Of rows with a time of day that time, else NaN; a day alone says only that it is another day. */
+function timeOf({ day, at }: OutcomeRow): number {
+  if (!/\d:\d/.test(at)) return Number.NaN
+  const time = Date.parse(at)
+  return Number.isNaN(time) && day !== null ? Number.NaN : time
 }
 
 function sorted(rows: readonly OutcomeRow[], { confirmed, types }: OutcomeOptions) {

@@ -60,6 +60,13 @@ export function twice(days: DaysBilled): readonly string[] {
   })
 }
 
+export function sharedLines(shared: ReadonlyMap<string, number>): readonly string[] {
+  return [...shared].map(
+    ([files, count]) =>
+      `${files} both have ${count} of the same lines: give each line once, or it counts twice`,
+  )
+}
+
 export function foreign(aside: Aside): readonly string[] {
   return [...aside]
     .filter(([, { currency, amount }]) => currency !== 'USD' && !isZero(amount))

@@ -5,6 +5,8 @@ import {
   compareDecimals,
   type Decimal,
   decimalZero,
+  formatDecimal,
+  isZero,
   multiplyDecimals,
 } from '#core/decimal.ts'
 import {
@@ -31,6 +33,7 @@ import {
   notesOf,
   nothing,
   outcomesAside,
+  sharedLines,
   twice,
   unknownText,
 } from './unit-cost-notes.ts'
@@ -66,6 +69,10 @@ interface Gathered {
   readonly rates: ReadonlyMap<string, Decimal>
   /** Days of each provider's formats that have money, for bills that cover the same twice. */
   readonly days: DaysBilled
+  /** Which file had a line first, for files that hold the same lines. */
+  readonly lines: Map<string, string>
+  /** By the two files: how many lines both have. */
+  readonly shared: Map<string, number>
   readonly span: Span
   readonly wide: Span
 }
@@ -83,6 +90,8 @@ export async function unitCostOf(ask: UnitCostAsk): Promise<UnitCostAnswer> {
     ask,
     rates: ratesOf(ask.rates),
     days: new Map(),
+    lines: new Map(),
+    shared: new Map(),
     span: { from: '', to: '' },
     wide: { from: '', to: '' },
   }
@@ -153,6 +162,7 @@ function take(gathered: Gathered, line: BillLine): void {
   const formats = days.get(line.provider) ?? new Map<string, Set<string>>()
   days.set(line.provider, formats.set(line.format, formats.get(line.format) ?? new Set()))
   formats.get(line.format)?.add(line.day)
+  noteShared(gathered, line)
   addLine(tally, line, line.currency === 'USD' ? line.net : multiplyDecimals(line.net, rate))
 }
 
@@ -161,6 +171,25 @@ const wholePeriod: ReadonlySet<LineKind> = new Set(['tax', 'credit', 'discount',
 
 /** The days that the bill has: of its use, or of all there is where it has no use. */
 const daysOf = ({ span, wide }: Gathered): Span => (span.from === '' ? wide : span)
+
+/** More lines are not remembered: files so large are squeezed, and have few. */
+const linesMax = 500_000
+
+/** The same line in two files of a format is most likely one: exports overlap. */
+function noteShared({ lines, shared }: Gathered, line: BillLine): void {
+  if (line.net === null || isZero(line.net)) return
+  const { provider, format, day, model, kind, key, project, workspace, service, source } = line
+  const place = [provider, format, day, model, kind, key, project, workspace, service]
+  const print = JSON.stringify([...place, formatDecimal(line.net)])
+  const first = lines.get(print)
+  if (first === undefined) {
+    if (lines.size < linesMax) lines.set(print, source.file)
+    return
+  }
+  if (first === source.file) return
+  const files = `${first} and ${source.file}`
+  shared.set(files, (shared.get(files) ?? 0) + 1)
+}
 
 function setAside(aside: Aside, what: string, line: BillLine): void {
   const have = aside.get(what)
@@ -273,7 +302,13 @@ function answerOf(
     comparisons: compare(total, readVendors(ask.vendors)),
     notCounted: [...rest, ...outcomesAside(outcomes, outside)],
     unmatched: [...lost.costs, ...lost.outcomes],
-    findings: [...bad, ...twice(gathered.days), ...foreign(gathered.aside), ...nothing(total)],
+    findings: [
+      ...bad,
+      ...twice(gathered.days),
+      ...sharedLines(gathered.shared),
+      ...foreign(gathered.aside),
+      ...nothing(total),
+    ],
     notes: notesOf(report, outcomes, ask),
   }
 }

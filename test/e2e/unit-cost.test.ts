@@ -295,3 +295,29 @@ test('the prices of vendors are a file that one can change', async () => {
   const { code, err } = await run('--bill', anthropic, '--outcomes', tickets, '--compare', broken)
   expect([code, err]).toEqual([1, expect.stringContaining('lacks "outcome"')])
 })
+
+test('exports that overlap are told, whatever else is in them', async () => {
+  const header = 'start_time,amount_value,amount_currency,line_item,project_id,quantity\n'
+  const day = (no: number): string =>
+    `${Date.UTC(2026, 9, no) / 1000},1.25,usd,"gpt-5-mini, output",proj_a,100\n`
+  const first = file('part1.csv', header + day(5) + day(6))
+  const second = file('part2.csv', header + day(6) + day(7))
+  const { code, err } = await run('--bill', first, second, '--outcomes', tickets)
+  expect(code).toBe(3)
+  expect(err).toContain('both have 1 of the same lines')
+})
+
+test('a ticket that was opened again is not resolved, however its times are written', async () => {
+  const times = [
+    ['10/5/2026 9:00', '10/5/2026 10:00'],
+    ['2026-10-06T09:00:00+09:00', '2026-10-06T02:00:00Z'],
+    ['2026-10-05T10:00:00Z', '2026-10-05'],
+    ['2026-10-05T10:00:00Z', ''],
+  ]
+  const rows = times.map(
+    ([solved, reopened], no) => `T${no},Solved,${solved}\nT${no},Reopened,${reopened}\n`,
+  )
+  const name = file('reopened.csv', `id,status,closed at\n${rows.join('')}S1,Solved,2026-10-05\n`)
+  const found = await json('--bill', anthropic, '--outcomes', name)
+  expect(found.outcomes).toBe(1)
+})
