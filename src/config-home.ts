@@ -1,18 +1,5 @@
 /** The config in its files: read, compiled, watched, and replaced whole. */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { formatProblem, type Loaded, loadSnapshot } from '#config/load.ts'
 import type { Snapshot } from '#core/snapshot.ts'
@@ -20,8 +7,14 @@ import { failed, type Result, succeeded } from '#lib/result.ts'
 import type { Surroundings } from '#config/expand.ts'
 import type { Path } from '#config/source.ts'
 import type { ConfigHome, ConfigText } from '#ports/config-home.ts'
-import { readConfigFiles, readTextFile } from '#system/config-files.ts'
-import { begin, end } from '#system/config-journal.ts'
+import {
+  configFileNames,
+  putWhole,
+  readConfigFiles,
+  readTextFile,
+  realOf,
+} from '#system/config-files.ts'
+import { begin, end, putBack } from '#system/config-journal.ts'
 import { loadPriceBook } from '#system/price-files.ts'
 
 const fileName = /^[\w-][\w.-]{0,99}\.ya?ml$/
@@ -64,11 +57,10 @@ export function configHome(path: string, finished: (loaded: Loaded) => Snapshot)
     write: (texts) => {
       const next = placed(texts, path, isFolder)
       requireWritable(path, isFolder)
-      begin(path, next)
-      return replace(next, path, isFolder)
+      return replace(next, path)
     },
     done: () => end(path),
-    fingerprint: () => fingerprintOf(path),
+    fingerprint: fingerprinter(path),
   }
 }
 
@@ -176,22 +168,24 @@ function placed(
  * Each file is replaced whole: a reader sees the old or the new one. In a folder those that are
  * given no more go, and what was there before keeps a copy ending in `.previous`.
  */
-function replace(texts: readonly ConfigText[], path: string, isFolder: boolean): () => void {
-  const before = readConfigFiles(path)
-  const kept = new Set(texts.map(({ name }) => name))
-  const gone = isFolder ? before.filter(({ name }) => !kept.has(name)) : []
-  const added = texts.filter(({ name }) => !existsSync(name))
-  for (const { name, text } of before) putWhole(`${realOf(name)}.previous`, text)
-  for (const { name, text } of texts) putWhole(realOf(name), text)
-  for (const { name } of gone) rmSync(name)
+function replace(texts: readonly ConfigText[], path: string): () => void {
+  begin(path, texts)
   const ours = new Map(texts.map(({ name, text }) => [name, text]))
   // What somebody else has written meanwhile is theirs.
   const isOurs = (name: string): boolean =>
     existsSync(name) ? readFileSync(name, 'utf8') === ours.get(name) : !ours.has(name)
-  return () => {
-    for (const { name, text } of before) if (isOurs(name)) putWhole(realOf(name), text)
-    for (const { name } of added) if (isOurs(name)) rmSync(name, { force: true })
+  const undo = (): void => putBack(path, isOurs)
+  try {
+    for (const { name, text } of readConfigFiles(path)) {
+      putWhole(`${realOf(name)}.previous`, text)
+      if (!ours.has(name)) rmSync(name)
+    }
+    for (const { name, text } of texts) putWhole(name, text)
+  } catch (error) {
+    undo()
+    throw error
   }
+  return undo
 }
 
 function requireWritable(path: string, isFolder: boolean): void {
@@ -207,39 +201,32 @@ function requireWritable(path: string, isFolder: boolean): void {
   }
 }
 
-/** A link stays a link: what it points to is replaced. */
-const realOf = (path: string): string => (existsSync(path) ? realpathSync(path) : path)
-
-function putWhole(path: string, text: string): void {
-  const draft = `${path}.new`
-  const mode = existsSync(path) ? statSync(path).mode & 0o777 : 0o600
-  writeFileSync(draft, text, { mode })
-  const file = openSync(draft, 'r')
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(draft, path)
-}
-
 /**
  * Names, times, sizes and inodes of the files and of those they refer to. Asked for again and
  * again, because no watcher sees a ConfigMap's links change, or a file on a network.
  */
-function fingerprintOf(path: string): string {
-  try {
-    const texts = readConfigFiles(path)
-    const named = texts.flatMap(({ text }) =>
-      [...text.matchAll(/\$\{\s*file:([^}$\n]{1,1000})\}/g)].map((match) =>
-        (match[1] ?? '').trim(),
-      ),
-    )
-    return [...texts.map(({ name }) => name), ...named].map(stampOf).join('\n')
-  } catch (error) {
-    return `unreadable: ${error instanceof Error ? error.message : String(error)}`
+function fingerprinter(path: string): () => string {
+  // The texts are read only where they may say something new.
+  let known: { readonly stamps: string; readonly named: readonly string[] } | null = null
+  return () => {
+    try {
+      const stamps = configFileNames(path).map(stampOf).join('\n')
+      if (known?.stamps !== stamps) known = { stamps, named: filesNamedIn(readConfigFiles(path)) }
+      return [stamps, ...known.named.map(stampOf)].join('\n')
+    } catch (error) {
+      return `unreadable: ${error instanceof Error ? error.message : String(error)}`
+    }
   }
 }
 
+const filesNamedIn = (texts: readonly ConfigText[]): readonly string[] =>
+  texts.flatMap(({ text }) =>
+    [...text.matchAll(/\$\{\s*file:([^}$\n]{1,1000})\}/g)].map((match) => (match[1] ?? '').trim()),
+  )
+
 function stampOf(path: string): string {
   if (!existsSync(path)) return `${path} is not there`
-  const { mtimeNs, size, ino } = statSync(path, { bigint: true })
-  return `${path} ${mtimeNs} ${size} ${ino}`
+  // The time of its change too: who may read it may have changed, and nothing else.
+  const { ctimeNs, mtimeNs, size, ino } = statSync(path, { bigint: true })
+  return `${path} ${ctimeNs} ${mtimeNs} ${size} ${ino}`
 }

@@ -245,7 +245,6 @@ async function applyAlone(
     return diff
   }
   undo()
-  home.done()
   await deps.config.reload()
   await noteConfig(deps, actor, 'config.apply_failed', { reason: problem, version, diff })
   throw conflict('not_applied', `It was not put in force, and the files are as before: ${problem}.`)

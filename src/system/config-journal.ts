@@ -2,18 +2,10 @@
  * A config that is replaced file by file is written down before: should the process die amid it,
  * the next one puts back what was there, because half of two configs is neither.
  */
-import {
-  existsSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
-import { readConfigFiles } from './config-files.ts'
+import { putWhole, readConfigFiles } from './config-files.ts'
 
 interface Journal {
   readonly host: string
@@ -38,36 +30,34 @@ export function begin(path: string, next: readonly { readonly name: string }[]):
     before: readConfigFiles(path),
     names: next.map(({ name }) => name),
   }
-  const file = journalOf(path)
-  writeFileSync(`${file}.new`, JSON.stringify(journal), { mode: 0o600, flush: true })
-  renameSync(`${file}.new`, file)
+  putWhole(journalOf(path), JSON.stringify(journal))
 }
 
 export function end(path: string): void {
   rmSync(journalOf(path), { force: true })
 }
 
+/** What was there before it began, in its place again, where `isOurs` says that it is what came. */
+export function putBack(path: string, isOurs: (name: string) => boolean = () => true): void {
+  const { before, names } = read(path)
+  const kept = new Set(before.map(({ name }) => name))
+  for (const { name, text } of before) if (isOurs(name)) putWhole(name, text)
+  for (const name of names) if (!kept.has(name) && isOurs(name)) rmSync(name, { force: true })
+  end(path)
+}
+
+const read = (path: string): Journal => JSON.parse(readFileSync(journalOf(path), 'utf8')) as Journal
+
 /** Another machine's may still be at it. */
 const staleMs = 5 * 60_000
 
 /** True: what a dead process had begun was put back. */
 export function recover(path: string): boolean {
-  const file = journalOf(path)
-  if (!existsSync(file)) return false
-  const { host, pid, at, before, names } = JSON.parse(readFileSync(file, 'utf8')) as Journal
+  if (!existsSync(journalOf(path))) return false
+  const { host, pid, at } = read(path)
   const isDead = host === hostname() ? !isAlive(pid) : Date.now() - at > staleMs
-  if (!isDead) return false
-  const kept = new Set(before.map(({ name }) => name))
-  for (const name of names) if (!kept.has(name)) rmSync(name, { force: true })
-  for (const { name, text } of before) {
-    // A link stays a link, and a file as readable as it was.
-    const place = existsSync(name) ? realpathSync(name) : name
-    const mode = existsSync(place) ? statSync(place).mode & 0o777 : 0o600
-    writeFileSync(`${place}.new`, text, { mode, flush: true })
-    renameSync(`${place}.new`, place)
-  }
-  rmSync(file, { force: true })
-  return true
+  if (isDead) putBack(path)
+  return isDead
 }
 
 function isAlive(pid: number): boolean {
