@@ -1,5 +1,6 @@
 import { requireOpen } from './months.ts'
 import { z } from 'zod'
+import { budgetRulesOf } from '#core/rules-by-id.ts'
 import type { Hold } from '#core/journal.ts'
 import { toIso } from '#core/time.ts'
 import { correctedFact } from '#core/recost.ts'
@@ -79,13 +80,12 @@ export const callRoutes: readonly Route[] = [
       if (cost === null || cost < 0n) throw invalid('cost_usd', 'write it as 0.067500000')
       const before = await holdOf(deps, body.hold)
       requireOpen(deps, toIso(before.madeAt).slice(0, 7))
-      const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
       // What a person or a bill has said, no price book says otherwise.
       const facts = { [correctedFact]: body.reason }
       const { result } = await deps.store.run(
         { kind: 'adjust', hold: before.id, cost, reason: body.reason, author: actor.name, facts },
         deps.clock.now(),
-        (id) => rules.get(id) ?? null,
+        budgetRulesOf(deps.snapshot()),
       )
       if (result.status === 'hold_already_resolved') {
         throw conflict('hold_pending', `Attempt ${body.hold} is still in flight.`)

@@ -3,12 +3,11 @@ import type { Account, AccountKey } from '#core/account.ts'
 import { backfill } from '#core/backfill.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
 import { type Effect, effectsOf, uncounted } from '#core/effect.ts'
-import type { Hold } from '#core/journal.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { after as later, type Instant, instant } from '#core/time.ts'
 import type { ControlDeps } from './deps.ts'
+import { pages } from './past-calls.ts'
 
-const pageSize = 250
 /** More are not counted for a look ahead: applying counts them all, as it must. */
 const holdsMax = 2_000_000
 
@@ -63,21 +62,4 @@ async function count(
     if (seen >= holdsMax) return false
   }
   return true
-}
-
-/** Holds in the order in which they were made, in pages between which others get their turn. */
-export async function* pages(
-  { store, clock }: Pick<ControlDeps, 'store' | 'clock'>,
-  from: Instant,
-  to: Instant,
-): AsyncIterable<readonly Hold[]> {
-  let after: Hold | null = null
-  for (;;) {
-    const holds: readonly Hold[] = await store.holdsMade({ from, to, after, limit: pageSize })
-    after = holds.at(-1) ?? null
-    if (after === null) return
-    yield holds
-    if (holds.length < pageSize) return
-    await clock.sleep(0)
-  }
 }

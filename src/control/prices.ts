@@ -1,5 +1,6 @@
 /** The price book, what was agreed beside it, and calls priced again by it. */
 import { z } from 'zod'
+import { budgetRulesOf } from '#core/rules-by-id.ts'
 import { type Contract, contractFor } from '#core/contract.ts'
 import { listLookup, netLookup, type Prices } from '#core/costing.ts'
 import type { Hold } from '#core/journal.ts'
@@ -14,6 +15,7 @@ import type { Actor, ControlDeps } from './deps.ts'
 import { conflict, invalid, notFound } from './problem.ts'
 import { instantOf } from './reports.ts'
 import { requireOpenBetween } from './months.ts'
+import { pages } from './past-calls.ts'
 import { declare, everybody, type Route, stewards } from './route.ts'
 import { usd } from './shapes.ts'
 
@@ -193,8 +195,6 @@ function showContract(contract: Contract): z.infer<typeof contractShape> {
   }
 }
 
-/** Few enough that reading them keeps no call waiting. */
-const pageSize = 250
 const usualSpanMs = 31 * dayMs
 
 async function recostCalls(
@@ -209,14 +209,11 @@ async function recostCalls(
   const prices = await pricesOf(deps, body, now)
   const totals = noTotals()
   let adjusted = 0
-  for (let after: Hold | null = null; ; ) {
-    const page: readonly Hold[] = await deps.store.holdsMade({ from, to, after, limit: pageSize })
+  for await (const page of pages(deps, from, to)) {
     // At once, so that they share a commit.
     const work = { prices, totals, apply: body.apply === true }
     const written = await Promise.all(page.map((hold) => recostOne(deps, actor, hold, work)))
     adjusted += written.filter((one) => one).length
-    after = page.at(-1) ?? null
-    if (page.length < pageSize) break
   }
   const answer = showTotals(totals, {
     from: toIso(from),
@@ -288,12 +285,11 @@ async function recostOne(
     priceVersion: prices.priceBook.version,
     ...(contract === null ? {} : { contract: contract.terms.kind, listUsd: usd(one.list) }),
   }
-  const rules = new Map(snapshot.budgets.map((rule) => [rule.id, rule]))
   const reason = reasonOf(prices)
   const { result } = await deps.store.run(
     { kind: 'adjust', hold: hold.id, cost: one.now, reason, author: actor.name, facts },
     deps.clock.now(),
-    (id) => rules.get(id) ?? null,
+    budgetRulesOf(snapshot),
   )
   return result.status === 'applied'
 }

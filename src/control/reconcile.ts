@@ -1,5 +1,6 @@
 /** `POST /reconciliations`: a month metered against its bills, and what is accepted of it. */
 import { z } from 'zod'
+import { budgetRulesOf } from '#core/rules-by-id.ts'
 import { addBillLine, newBilled } from '#core/billed.ts'
 import {
   addDecimals,
@@ -18,7 +19,7 @@ import { instant, toIso } from '#core/time.ts'
 import { correctable, corrected, correctionsOf, type Purse, pursesOf } from '#core/true-up.ts'
 import { changed, newBody } from './audited.ts'
 import { linesOf } from './bills.ts'
-import { pages } from './config-effect.ts'
+import { pages } from './past-calls.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { monthSpan, requireOpen } from './months.ts'
 import { conflict, invalid, notFound } from './problem.ts'
@@ -209,7 +210,7 @@ async function correct(
   // Told before: should it be cut off, the log knows what was begun.
   const note = { action: 'reconciliation.accepting', subject: id, reason }
   await changed(deps, actor, { kind: 'note' }, { ...note, after: { causes: [...accepted] } })
-  const rules = new Map(deps.snapshot().budgets.map((rule) => [rule.id, rule]))
+  const rules = budgetRulesOf(deps.snapshot())
   const done = { calls: 0, change: 0n }
   for await (const holds of pages(deps, start, end)) {
     const changes = holds.flatMap((hold) => {
@@ -229,7 +230,7 @@ async function correct(
             facts: { billed, [correctedFact]: id },
           },
           deps.clock.now(),
-          (budget) => rules.get(budget) ?? null,
+          rules,
         ),
       ),
     )

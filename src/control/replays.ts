@@ -1,7 +1,7 @@
 /** Past calls under another policy, by the ledger's own rules. */
 import { z } from 'zod'
 import type { Alert } from '#core/alert.ts'
-import { actionText } from '#core/config-diff.ts'
+import { actionText } from '#core/budget.ts'
 import {
   newReplay,
   type Refused,
@@ -12,7 +12,7 @@ import {
 } from '#core/replay.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, parseInstant, toIso } from '#core/time.ts'
-import { pages } from './config-effect.ts'
+import { pages } from './past-calls.ts'
 import { configTexts, readTexts } from './config.ts'
 import type { ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
