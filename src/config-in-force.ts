@@ -2,7 +2,7 @@
 import { configDiff } from '#core/config-diff.ts'
 import { configWarnings } from '#core/config-warnings.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { makeId } from '#lib/id.ts'
+import { bodyAt, makeId } from '#lib/id.ts'
 import type { Chance } from '#ports/chance.ts'
 import { takeUp } from '#jobs/adoption.ts'
 import { guardPrices } from '#jobs/price-guard.ts'
@@ -106,7 +106,7 @@ async function noteChange(
     changes: [...names, ...configWarnings(before, after)],
   })
   const note = { actor: 'bursar', action: 'config.reloaded', subject: version, reason: null }
-  const id = makeId('aud', `${clock.now().toString(36).padStart(9, '0')}${chance.token(13)}`)
+  const id = makeId('aud', bodyAt(clock.now(), chance.token(13)))
   const row = { ...note, id, at: clock.now(), before: { version: before.version } }
   await store
     .change({ kind: 'note' }, { ...row, after: { version, changes } })

@@ -5,29 +5,21 @@ import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { formatDecimal } from '#core/decimal.ts'
 import type { UnitCost } from '#core/unit-cost.ts'
-import { answerJson, answerRows, shortUsd, type UnitCostAnswer } from '#core/unit-cost-answer.ts'
+import {
+  answerJson,
+  answerRows,
+  shortUsd,
+  type UnitCostAnswer,
+  type UnitCostQuestion,
+} from '#core/unit-cost-answer.ts'
 import { csvOf } from '#lib/csv-safe.ts'
 import { ExitError, exitCodes } from './client.ts'
 import { type Output, printJson, printTable } from './output.ts'
 import { progressBar } from './progress.ts'
 
-export interface UnitCostAsk {
-  readonly bills: readonly string[]
-  readonly outcomes: readonly string[]
-  readonly by: readonly string[]
-  readonly map: readonly string[]
-  readonly same: readonly string[]
-  readonly rates: readonly string[]
-  readonly confirmed: readonly string[]
-  readonly types: readonly string[]
-  readonly from: string | undefined
-  readonly to: string | undefined
-  readonly all: boolean
-  readonly engine: 'auto' | 'rows' | 'sql'
+export interface UnitCostAsk extends UnitCostQuestion {
   /** Vendors' prices; null for those that come with Bursar. */
   readonly vendors: string | null
-  readonly mappings: string
-  readonly progress: (done: number, of: number) => void
 }
 
 /** What reads the files, as `main` reaches it: loaded only when it is asked. */

@@ -6,11 +6,13 @@ import {
   isBelow,
   isWithin,
   type Rights,
+  spentWithin,
   type Subtree,
   type Tree,
 } from '#core/role.ts'
 import type { Selector } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { forbidden } from './problem.ts'
 
@@ -82,4 +84,28 @@ export function reachesPlace(deps: ControlDeps, actor: Rights, { team, agent }: 
   if (isIn({ kind: 'agent', name: agent })) return team === null || inTeam || team === placed
   // An agent that stands in no team yet is where its key says.
   return inTeam && placed === null
+}
+
+/**
+ * Groups of a report as `actor` may see them: read by the nodes of the tree as well, cut to his
+ * subtree, and summed up again.
+ */
+export async function groupsSeen<Row extends Pick<SpendRow, 'scope'>>(
+  { subtree }: Rights,
+  query: SpendQuery,
+  read: (query: SpendQuery) => Promise<readonly Row[]>,
+  regroup: (rows: readonly Row[], by: SpendQuery['by']) => readonly Row[],
+): Promise<readonly Row[]> {
+  if (subtree === null) return read(query)
+  const by = [...new Set([...query.by, subtree.kind])]
+  const rows = await read({ ...query, by })
+  return regroup(
+    rows.filter(({ scope }) => spentWithin(subtree, scope)),
+    query.by,
+  )
+}
+
+/** What was spent in a lead's subtree, as the tree was then; null: all of it. */
+export function subtreeSelector({ subtree }: Rights): Selector | null {
+  return subtree === null ? null : { [subtree.kind]: subtree.name }
 }

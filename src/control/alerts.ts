@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Alert, Notification } from '#core/alert.ts'
-import type { Action } from '#core/budget.ts'
+import { actionText } from '#core/budget.ts'
 import { toIso } from '#core/time.ts'
 import { reachesBudget } from './access.ts'
 import { declare, everybody, notLeads, type Route } from './route.ts'
@@ -38,29 +38,13 @@ export function showAlert(alert: Alert): z.infer<typeof alertShape> {
     account: alert.account,
     unit: alert.unit,
     threshold: alert.threshold,
-    actions: alert.actions.map(nameOf),
+    actions: alert.actions.map(actionText),
     at: toIso(alert.at),
     limit: money ? usd(alert.amount) : String(alert.amount),
     posted: money ? usd(alert.posted) : String(alert.posted),
     period_end: toIso(alert.periodEnd),
     overage_usd: alert.kind === 'overage' ? usd(alert.overage) : null,
     details: alert.details ?? null,
-  }
-}
-
-/** An action as config writes it. */
-function nameOf(action: Action): string {
-  switch (action.kind) {
-    case 'notify': {
-      if (action.channel === 'owner') return 'notify'
-      return `notify_${action.channel}${action.name === null ? '' : `:${action.name}`}`
-    }
-    case 'throttle':
-      return `throttle_to_${action.percent}_percent`
-    case 'downgrade':
-      return `downgrade_to:${action.route}`
-    case 'hard_stop':
-      return 'hard_stop'
   }
 }
 

@@ -13,6 +13,7 @@ import { outcomeRoutes } from './outcomes.ts'
 import { reportRoutes } from './reports.ts'
 import { budgetRoutes } from './budgets.ts'
 import { billRoutes } from './bills.ts'
+import { textWithin } from './body.ts'
 import { callRoutes } from './calls.ts'
 import { configRoutes } from './config.ts'
 import type { Actor, ControlDeps } from './deps.ts'
@@ -26,7 +27,7 @@ import { openApi } from './openapi.ts'
 import { monthRoutes } from './months.ts'
 import { overrideRoutes } from './overrides.ts'
 import { forbidden, problemBody, ProblemError } from './problem.ts'
-import { monthRoutes as monthReportRoutes } from './month.ts'
+import { monthReportRoutes } from './month.ts'
 import { notLeads, type Route } from './route.ts'
 import { reconcileRoutes } from './reconcile.ts'
 import { replayRoutes } from './replays.ts'
@@ -110,19 +111,6 @@ export function controlApp(deps: ControlDeps): Hono {
   return app
 }
 
-/** The body, read no further than it may be long. */
-async function textOf(request: Request): Promise<string> {
-  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength
-    if (length > bodyBytesMax) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
-
 interface Reply {
   readonly status: number
   readonly body: string
@@ -144,7 +132,8 @@ function mount(app: Hono, { deps, identify, replies }: Desk, route: Route): void
   app.on(route.method.toUpperCase(), path, async (c) => {
     const actor = await identify(c.req.raw)
     requireRole(actor, route.allows)
-    const text = route.body === null ? '' : await textOf(c.req.raw)
+    const text = route.body === null ? '' : await textWithin(c.req.raw, bodyBytesMax)
+    if (text === null) throw tooLarge()
     const again = c.req.header('idempotency-key')
     const slot =
       again === undefined || route.method === 'get' ? null : `${actor.id} ${c.req.path} ${again}`

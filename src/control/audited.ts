@@ -1,6 +1,6 @@
 /** A change and its audit row, written in one transaction. */
 import type { AuditRow } from '#core/audit.ts'
-import { makeId } from '#lib/id.ts'
+import { bodyAt, makeId } from '#lib/id.ts'
 import type { Change } from '#ports/store.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 
@@ -32,5 +32,5 @@ export async function changed(
 
 /** The body of a new id: sorts by time. */
 export function newBody({ clock, chance }: ControlDeps): string {
-  return clock.now().toString(36).padStart(9, '0') + chance.token(13)
+  return bodyAt(clock.now(), chance.token(13))
 }

@@ -1,6 +1,6 @@
 /** Bills of providers, as imported: in parts, once, the newest of a month in place of others. */
 import { z } from 'zod'
-import type { BillLine } from '#core/bill-line.ts'
+import { type BillLine, lineKinds } from '#core/bill-line.ts'
 import { type KeptLine, lineOfKept } from '#core/bill-text.ts'
 import { toIso } from '#core/time.ts'
 import { changed } from './audited.ts'
@@ -25,21 +25,7 @@ const lineShape = z.strictObject({
   month,
   service: name.nullable(),
   model: name.nullable(),
-  kind: z.enum([
-    'input',
-    'output',
-    'cache_read',
-    'cache_write',
-    'tool',
-    'storage',
-    'tax',
-    'credit',
-    'discount',
-    'refund',
-    'commitment',
-    'adjustment',
-    'other',
-  ]),
+  kind: z.enum(lineKinds),
   quantity: amount,
   unit: name.nullable(),
   list: amount,

@@ -10,6 +10,7 @@ import { isWithin, spentWithin, type Subtree } from '#core/role.ts'
 import { dayMs, type SpendDimension, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant, type Period, parseInstant, periodAt, toIso } from '#core/time.ts'
 import type { WorkQuery } from '#core/work.ts'
+import { subtreeSelector } from './access.ts'
 import { reachesAccount } from './access.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
@@ -71,7 +72,7 @@ const shape = z.object({
   ),
 })
 
-export const monthRoutes: readonly Route[] = [
+export const monthReportRoutes: readonly Route[] = [
   declare({
     method: 'get',
     path: '/reports/month',
@@ -178,7 +179,7 @@ interface Outcomes {
 
 async function outcomesOf(
   deps: ControlDeps,
-  { subtree }: Actor,
+  actor: Actor,
   period: Period,
 ): Promise<readonly Outcomes[]> {
   const found: Outcomes[] = []
@@ -190,10 +191,7 @@ async function outcomesOf(
       closedAt: null,
       now: deps.clock.now(),
     } as const
-    const cost = await deps.unitCost(
-      question,
-      subtree === null ? null : { [subtree.kind]: subtree.name },
-    )
+    const cost = await deps.unitCost(question, subtreeSelector(actor))
     const teams = new Map(cost.groups.map((row) => [row.group, row]))
     found.push({ type: definition.type, total: cost.total, teams })
   }

@@ -86,7 +86,7 @@ function showMonth(
   const last = accepted ?? kept.find((one) => one.month === month)
   return {
     month,
-    mark: closed !== undefined ? 'final' : accepted !== undefined ? 'reconciled' : 'metered',
+    mark: markOf(deps, kept, month),
     metered_usd: last?.metered ?? null,
     billed_usd: last?.billed ?? null,
     unexplained_percent: last?.unexplainedPercent ?? null,
@@ -121,6 +121,12 @@ export function requireOpenBetween(deps: ControlDeps, from: Instant, to: Instant
   }
 }
 
+function markOf(deps: ControlDeps, kept: readonly Kept[], month: string): Mark {
+  if (closedMonths(deps).has(month)) return 'final'
+  const isAccepted = kept.some((one) => one.month === month && one.acceptedAt !== null)
+  return isAccepted ? 'reconciled' : 'metered'
+}
+
 export type Mark = 'metered' | 'reconciled' | 'final'
 
 /** Of a stretch of time: that of its least known month. */
@@ -129,11 +135,9 @@ export async function markBetween(deps: ControlDeps, from: Instant, to: Instant)
   let mark: Mark = 'final'
   for (let at = monthSpan(toIso(from).slice(0, 7)); at.start < to; ) {
     const month = toIso(at.start).slice(0, 7)
-    const isAccepted = kept.some((one) => one.month === month && one.acceptedAt !== null)
-    if (!closedMonths(deps).has(month)) {
-      if (!isAccepted) return 'metered'
-      mark = 'reconciled'
-    }
+    const own = markOf(deps, kept, month)
+    if (own === 'metered') return own
+    if (own === 'reconciled') mark = own
     at = monthSpan(toIso(at.end).slice(0, 7))
   }
   return mark

@@ -1,23 +1,17 @@
 /** Observed calls as an actor may see them, alone and beside what was spent. */
 import { type ObservedRow, regroupObserved } from '#core/observed.ts'
-import { spentWithin } from '#core/role.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
 import { zero } from '#core/money.ts'
+import { groupsSeen } from './access.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 
-/** As `spendSeen` does: a lead sees his subtree, summed up again. */
-export async function observedSeen(
+/** What was only observed, as an actor may see it. */
+export function observedSeen(
   { store }: ControlDeps,
-  { subtree }: Actor,
+  actor: Actor,
   query: SpendQuery,
 ): Promise<readonly ObservedRow[]> {
-  if (subtree === null) return store.observed(query)
-  const by = [...new Set([...query.by, subtree.kind])]
-  const rows = await store.observed({ ...query, by })
-  return regroupObserved(
-    rows.filter(({ scope }) => spentWithin(subtree, scope)),
-    query.by,
-  )
+  return groupsSeen(actor, query, (asked) => store.observed(asked), regroupObserved)
 }
 
 /** A group of both reports; observed is null where nothing was. */

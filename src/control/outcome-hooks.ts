@@ -4,6 +4,7 @@ import { parseUsd } from '#core/money.ts'
 import { type HookNews, type OutcomeHook, readHook } from '#core/outcome-hook.ts'
 import type { OutcomeEvent } from '#core/outcome.ts'
 import { isSigned } from '#lib/hook-signatures.ts'
+import { textWithin } from './body.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { book } from './outcome-desk.ts'
 import { ProblemError } from './problem.ts'
@@ -16,7 +17,7 @@ export function mountOutcomeHooks(app: Hono, deps: ControlDeps): void {
 
 async function answer(deps: ControlDeps, c: Context): Promise<Response> {
   const hook = deps.snapshot().outcomeHooks.find(({ name }) => name === c.req.param('name'))
-  const body = await textOf(c.req.raw)
+  const body = await textWithin(c.req.raw, bodyBytesMax)
   const request = {
     header: (name: string) => c.req.header(name),
     body: body ?? '',
@@ -103,18 +104,6 @@ function hookActor({ name, kind }: OutcomeHook): Actor {
     subtree: null,
     expiresAt: null,
   }
-}
-
-/** Null: longer than it may be. */
-async function textOf(request: Request): Promise<string | null> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength
-    if (length > bodyBytesMax) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
 }
 
 function jsonOf(text: string): unknown {

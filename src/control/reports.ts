@@ -1,6 +1,5 @@
 /** Reports: read from sums that are kept with the ledger, however large it has grown. */
 import { z } from 'zod'
-import { spentWithin } from '#core/role.ts'
 import {
   regroupSpend,
   type SpendDimension,
@@ -9,6 +8,7 @@ import {
   spendDimensions,
 } from '#core/spend.ts'
 import { type Instant, parseInstant, periodAt, toIso } from '#core/time.ts'
+import { groupsSeen } from './access.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { besideSpend, observedSeen } from './observed-seen.ts'
 import { invalid } from './problem.ts'
@@ -62,19 +62,13 @@ export const reportRoutes: readonly Route[] = [
   }),
 ]
 
-/** What was spent in a subtree: read by the nodes of the tree as well, and summed up again. */
-export async function spendSeen(
+/** What was spent, as an actor may see it. */
+export function spendSeen(
   { store }: ControlDeps,
-  { subtree }: Actor,
+  actor: Actor,
   query: SpendQuery,
 ): Promise<readonly SpendRow[]> {
-  if (subtree === null) return store.spend(query)
-  const by = [...new Set([...query.by, subtree.kind])]
-  const rows = await store.spend({ ...query, by })
-  return regroupSpend(
-    rows.filter(({ scope }) => spentWithin(subtree, scope)),
-    query.by,
-  )
+  return groupsSeen(actor, query, (asked) => store.spend(asked), regroupSpend)
 }
 
 export function groupsOf(text = ''): {

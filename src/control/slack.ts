@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import { z } from 'zod'
 import { parseId } from '#lib/id.ts'
 import { slackDecision, verifySlackSignature } from '#lib/slack-actions.ts'
+import { textWithin } from './body.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { decided } from './overrides.ts'
 import { ProblemError } from './problem.ts'
@@ -22,7 +23,7 @@ export function mountSlack(app: Hono, deps: ControlDeps): void {
 
 async function answer(deps: ControlDeps, c: Context): Promise<Response> {
   const secret = deps.snapshot().notify.slackSigningSecret
-  const text = await textOf(c.req.raw)
+  const text = await textWithin(c.req.raw, bodyBytesMax)
   const isSlack =
     secret !== null &&
     text !== null &&
@@ -70,18 +71,6 @@ function slackActor(id: string, username: string | undefined): Actor {
     subtree: null,
     expiresAt: null,
   }
-}
-
-/** Null: longer than it may be. */
-async function textOf(request: Request): Promise<string | null> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength
-    if (length > bodyBytesMax) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
 }
 
 function jsonOf(text: string): unknown {

@@ -4,9 +4,10 @@ import type { CostRow } from '#core/outcome-cost.ts'
 import { whole } from '#core/outcome-cost.ts'
 import type { UnitCost } from '#core/outcome-report.ts'
 import type { OutcomeDefinition } from '#core/outcome.ts'
-import type { Dimension, Selector } from '#core/scope.ts'
+import type { Dimension } from '#core/scope.ts'
 import { type Period, toIso } from '#core/time.ts'
-import type { Actor, ControlDeps } from './deps.ts'
+import { subtreeSelector } from './access.ts'
+import type { ControlDeps } from './deps.ts'
 import { invalid } from './problem.ts'
 import { instantOf, spanOf } from './reports.ts'
 import { type Mark, markBetween } from './months.ts'
@@ -107,17 +108,12 @@ export const unitCostRoutes: readonly Route[] = [
       if (period.end <= period.start) throw invalid('to', 'it is not after `from`')
       const closedAt = instantOf('closed_at', asked.closed_at)
       const question = { definition, period, by, closedAt, now: deps.clock.now() }
-      const cost = await deps.unitCost(question, selectorOf(actor))
+      const cost = await deps.unitCost(question, subtreeSelector(actor))
       const mark = await markBetween(deps, period.start, period.end)
       return show(definition, period, by, cost, mark)
     },
   }),
 ]
-
-/** What was spent in a lead's subtree, as the tree was then. */
-function selectorOf({ subtree }: Actor): Selector | null {
-  return subtree === null ? null : { [subtree.kind]: subtree.name }
-}
 
 function definitionOf(deps: ControlDeps, type: string | undefined): OutcomeDefinition {
   const { outcomes } = deps.snapshot()

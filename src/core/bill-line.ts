@@ -6,20 +6,22 @@ import type { Decimal } from './decimal.ts'
  * what was bought in advance (savings plans, provisioned capacity); `other` is a line whose meaning
  * the format's reader does not know: it is counted, and shown as such.
  */
-export type LineKind =
-  | 'input'
-  | 'output'
-  | 'cache_read'
-  | 'cache_write'
-  | 'tool'
-  | 'storage'
-  | 'tax'
-  | 'credit'
-  | 'discount'
-  | 'refund'
-  | 'commitment'
-  | 'adjustment'
-  | 'other'
+export const lineKinds = [
+  'input',
+  'output',
+  'cache_read',
+  'cache_write',
+  'tool',
+  'storage',
+  'tax',
+  'credit',
+  'discount',
+  'refund',
+  'commitment',
+  'adjustment',
+  'other',
+] as const
+export type LineKind = (typeof lineKinds)[number]
 
 /** Where a line stands, for people who look it up: the header of a table is row 1. */
 export interface LineSource {

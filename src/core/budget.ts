@@ -88,3 +88,18 @@ export function periodOf(rule: BudgetRule, at: Instant): Period {
 
 /** Asked for several times a call, and the same for hours. */
 const lastPeriods = new WeakMap<BudgetRule, Period>()
+
+/** As it is written in the file. */
+export function actionText(action: Action): string {
+  switch (action.kind) {
+    case 'notify':
+      if (action.channel === 'owner') return 'notify'
+      return `notify_${action.channel}${action.name === null ? '' : `:${action.name}`}`
+    case 'throttle':
+      return `throttle_to_${action.percent}_percent`
+    case 'downgrade':
+      return `downgrade_to:${action.route}`
+    case 'hard_stop':
+      return 'hard_stop'
+  }
+}

@@ -1,7 +1,7 @@
 /**
  * What a new config changes, part by part and field by field. Secrets are compared and never shown.
  */
-import type { Action, BudgetRule, Threshold } from './budget.ts'
+import { actionText, type BudgetRule, type Threshold } from './budget.ts'
 import { formatUsd, type Nanos } from './money.ts'
 import type { Secret, Snapshot } from './snapshot.ts'
 
@@ -147,21 +147,6 @@ const amountText = (amount: Nanos): string => formatUsd(amount).replace(/\.?0+$/
 
 function thresholdText({ label, actions }: Threshold): string {
   return `${label} ${actions.map(actionText).join(' + ')}`
-}
-
-/** As it is written in the file. */
-export function actionText(action: Action): string {
-  switch (action.kind) {
-    case 'notify':
-      if (action.channel === 'owner') return 'notify'
-      return `notify_${action.channel}${action.name === null ? '' : `:${action.name}`}`
-    case 'throttle':
-      return `throttle_to_${action.percent}_percent`
-    case 'downgrade':
-      return `downgrade_to:${action.route}`
-    case 'hard_stop':
-      return 'hard_stop'
-  }
 }
 
 export function selectorText(selector: Readonly<Record<string, string>>): string {

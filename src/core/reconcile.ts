@@ -23,7 +23,13 @@ import {
   subtractDecimals,
 } from './decimal.ts'
 import { ownKeysOf } from './own-keys.ts'
-import type { CellKey, MeteredCell, MeteredCells, ModelName } from './metered.ts'
+import {
+  type CellKey,
+  cellName,
+  type MeteredCell,
+  type MeteredCells,
+  type ModelName,
+} from './metered.ts'
 
 export const causes = [
   /** Traffic that did not pass the gateway: the detail names the key or project. */
@@ -149,7 +155,6 @@ function bypassed(
 interface Pair {
   readonly key: CellKey
   readonly cost: Decimal
-  readonly presumed: Decimal
   readonly metered: Decimal
   readonly net: Decimal
   readonly list: Decimal | null
@@ -162,7 +167,6 @@ function pairOf(key: CellKey, cell: MeteredCell | null, bill: BilledCell | null)
   return {
     key,
     cost: { digits: cell?.cost ?? 0n, places: 9 },
-    presumed: { digits: cell?.presumed ?? 0n, places: 9 },
     metered: { digits: cell?.quantity ?? 0n, places: 0 },
     net: bill?.net ?? decimalZero,
     list: bill?.list ?? null,
@@ -176,7 +180,7 @@ function compareCells(
   through: ReadonlyMap<string, BilledCell>,
   lastDay: string,
 ): readonly Variance[] {
-  const byName = new Map(cells.map((cell) => [nameOf(cell), cell]))
+  const byName = new Map(cells.map((cell) => [cellName(cell), cell]))
   const names = new Set([...byName.keys(), ...through.keys()])
   const pairs = [...names].map((name) => {
     const cell = byName.get(name) ?? null
@@ -187,9 +191,6 @@ function compareCells(
     explainModel(ofModel, lastDay),
   )
 }
-
-const nameOf = ({ provider, day, model, kind }: CellKey): string =>
-  JSON.stringify([provider, day, model, kind])
 
 /** What is still to be explained of a cell: of its quantity, in tokens and in dollars. */
 interface Open {

@@ -3,6 +3,29 @@ import type { LineKind } from './bill-line.ts'
 import { type Decimal, divideDecimal, formatDecimal } from './decimal.ts'
 import type { Comparison, UnitCost } from './unit-cost.ts'
 
+/** What is asked, apart from where vendors' prices stand. */
+export interface UnitCostQuestion {
+  readonly bills: readonly string[]
+  readonly outcomes: readonly string[]
+  readonly by: readonly string[]
+  /** `their=ours`, for columns. */
+  readonly map: readonly string[]
+  /** `theirs=ours`, for values of the asked columns. */
+  readonly same: readonly string[]
+  /** `CAD=0.73`: dollars for one of a currency. */
+  readonly rates: readonly string[]
+  readonly confirmed: readonly string[]
+  readonly types: readonly string[]
+  /** UTC days, inclusive; else those of the bill. */
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly all: boolean
+  readonly engine: 'auto' | 'rows' | 'sql'
+  /** Where mappings of columns are kept. */
+  readonly mappings: string
+  readonly progress: (done: number, of: number) => void
+}
+
 /** Something that is in the files and not in the number, with its size. */
 export interface NotCounted {
   readonly what: string

@@ -19,10 +19,10 @@ import {
   totalOf,
   unmatched,
 } from '#core/unit-cost.ts'
-import type { NotCounted, UnitCostAnswer } from '#core/unit-cost-answer.ts'
+import type { NotCounted, UnitCostAnswer, UnitCostQuestion } from '#core/unit-cost-answer.ts'
 import { canonical } from '#bills/format.ts'
 import { lookUp } from '#bills/values.ts'
-import { type BillOptions, type BillReport, readBill } from './bill.ts'
+import { type BillReport, readBill } from './bill.ts'
 import { FileProblem, UsageProblem } from './find.ts'
 import { openMappings } from './mappings.ts'
 import { type Outcomes, readOutcomes } from './outcomes.ts'
@@ -39,27 +39,9 @@ import {
 } from './unit-cost-notes.ts'
 import { readVendors } from './vendors.ts'
 
-export interface UnitCostAsk {
-  readonly bills: readonly string[]
-  readonly outcomes: readonly string[]
-  readonly by: readonly string[]
-  /** `their=ours`, for columns. */
-  readonly map: readonly string[]
-  /** `theirs=ours`, for values of the asked columns. */
-  readonly same: readonly string[]
-  /** `CAD=0.73`: dollars for one of a currency. */
-  readonly rates: readonly string[]
-  readonly confirmed: readonly string[]
-  readonly types: readonly string[]
-  /** UTC days, inclusive; else those of the bill. */
-  readonly from: string | undefined
-  readonly to: string | undefined
-  readonly all: boolean
-  readonly engine: BillOptions['engine']
-  /** Vendors' prices, and where mappings are kept. */
+export interface UnitCostAsk extends UnitCostQuestion {
+  /** Vendors' prices. */
   readonly vendors: string | URL
-  readonly mappings: string
-  readonly progress: (done: number, of: number) => void
 }
 
 interface Gathered {

@@ -4,7 +4,7 @@
  */
 import { eventOf } from '#core/outcome-claim.ts'
 import type { OutcomeDefinition, OutcomeEvent } from '#core/outcome.ts'
-import { makeId } from '#lib/id.ts'
+import { bodyAt, makeId } from '#lib/id.ts'
 import { StoreUnavailable } from '#ports/store.ts'
 import type { Serving } from './call.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -80,7 +80,7 @@ async function booked(deps: GatewayDeps, serving: Serving, event: OutcomeEvent):
       return await store.change(
         { kind: 'add_outcomes', events: [event] },
         {
-          id: makeId('aud', clock.now().toString(36).padStart(9, '0') + chance.token(13)),
+          id: makeId('aud', bodyAt(clock.now(), chance.token(13))),
           at: clock.now(),
           actor: keyName,
           identity: keyId,

@@ -21,6 +21,11 @@ export function parseId<Kind extends string>(kind: Kind, text: string): Id<Kind>
   return body.test(rest) ? (text as Id<Kind>) : null
 }
 
+/** The body of a new id: sorts by time. `chance` tells those of one millisecond apart. */
+export function bodyAt(nowMs: number, chance: string): string {
+  return nowMs.toString(36).padStart(9, '0') + chance
+}
+
 export function makeId<Kind extends string>(kind: Kind, text: string): Id<Kind> {
   const id = parseId(kind, `${kind}_${text}`)
   assert(id !== null, `bad id body "${text}"`)

@@ -2,9 +2,9 @@
 import { nanos } from '#core/money.ts'
 import { hourOf, type ObservedCall, type ObservedRow, type ObservedState } from '#core/observed.ts'
 import { sortObserved } from '#core/observed.ts'
-import { scopeBy, type SpendQuery, spendDimensions } from '#core/spend.ts'
-import { instant } from '#core/time.ts'
+import { type SpendQuery, spendDimensions } from '#core/spend.ts'
 import { toJson } from '#lib/json.ts'
+import { groupedSql, groupOf } from './spend-sql.ts'
 
 /** In the order of `observedValues`. */
 export const observedColumns = [
@@ -41,11 +41,9 @@ export function observedValues(call: ObservedCall, state: ObservedState) {
 
 export function observedSql(
   table: string,
-  { daily, by }: SpendQuery,
-  [from, to]: readonly [string, string],
+  query: SpendQuery,
+  span: readonly [string, string],
 ): string {
-  const day = daily ? 'hour - hour % 86400000' : 'null'
-  const groups = [...(daily ? [day] : []), ...by]
   const when = (what: string, condition: string): string =>
     `cast(coalesce(sum(case when ${condition} then ${what} else 0 end), 0) as bigint)`
   const counted = `state = 'counted'`
@@ -56,9 +54,7 @@ export function observedSql(
     `${when('1', `${counted} and cost is null`)} as unpriced`,
     `${when('1', `state <> 'counted'`)} as duplicates`,
   ]
-  return `select ${[`${day} as day`, ...by, ...sums].join(', ')} from ${table}
-    where hour >= ${from} and hour < ${to}
-    ${groups.length === 0 ? 'having count(*) > 0' : `group by ${groups.join(', ')}`}`
+  return groupedSql(table, query, span, sums)
 }
 
 export function observedRows(
@@ -67,8 +63,7 @@ export function observedRows(
 ): readonly ObservedRow[] {
   return sortObserved(
     rows.map((row) => ({
-      day: row.day === null ? null : instant(Number(row.day)),
-      scope: scopeBy(by, (dimension) => (row[dimension] === '' ? null : String(row[dimension]))),
+      ...groupOf(row, by),
       calls: BigInt(row.calls as bigint),
       tokens: BigInt(row.tokens as bigint),
       cost: nanos(BigInt(row.cost as bigint)),

@@ -8,17 +8,38 @@ export const columns = spendDimensions.join(', ')
 
 export function spendSql(
   table: string,
-  { daily, by }: SpendQuery,
-  [from, to]: readonly [string, string],
+  query: SpendQuery,
+  span: readonly [string, string],
 ): string {
-  const day = daily ? 'hour - hour % 86400000' : 'null'
-  const groups = [...(daily ? [day] : []), ...by]
   const sums = ['calls', 'tokens', 'cost', 'presumed'].map(
     (name) => `cast(coalesce(sum(${name}), 0) as bigint) as ${name}`,
   )
+  return groupedSql(table, query, span, sums)
+}
+
+/** Sums of a table that has an hour and the dimensions, by what the query asks to tell apart. */
+export function groupedSql(
+  table: string,
+  { daily, by }: SpendQuery,
+  [from, to]: readonly [string, string],
+  sums: readonly string[],
+): string {
+  const day = daily ? 'hour - hour % 86400000' : 'null'
+  const groups = [...(daily ? [day] : []), ...by]
   return `select ${[`${day} as day`, ...by, ...sums].join(', ')} from ${table}
     where hour >= ${from} and hour < ${to}
     ${groups.length === 0 ? 'having count(*) > 0' : `group by ${groups.join(', ')}`}`
+}
+
+/** The group that a row of `groupedSql` is of. */
+export function groupOf(
+  row: Readonly<Record<string, unknown>>,
+  by: SpendQuery['by'],
+): Pick<SpendRow, 'day' | 'scope'> {
+  return {
+    day: row.day === null ? null : instant(Number(row.day)),
+    scope: scopeBy(by, (dimension) => (row[dimension] === '' ? null : String(row[dimension]))),
+  }
 }
 
 export function spendRows(
@@ -27,8 +48,7 @@ export function spendRows(
 ): readonly SpendRow[] {
   return sortSpend(
     rows.map((row) => ({
-      day: row.day === null ? null : instant(Number(row.day)),
-      scope: scopeBy(by, (dimension) => (row[dimension] === '' ? null : String(row[dimension]))),
+      ...groupOf(row, by),
       calls: row.calls as bigint,
       tokens: row.tokens as bigint,
       cost: nanos(row.cost as bigint),

@@ -72,13 +72,17 @@ export async function billedMonth(
 ): Promise<BilledMonth> {
   const random = generator(11)
   const book = loadPriceBook()
+  const rowOf = (model: Model): PriceRow => {
+    const row = priceOf(book, model.name, instant(month.start))
+    if (row === null) throw new Error(`${model.name} has no price`)
+    return row
+  }
   const sums: Sums = new Map()
   const came: Record<string, number> = { bypass: 0, presumed: 0, late: 0, midnight: 0 }
   const commands: Promise<unknown>[] = []
   for (let no = 0; no < calls; no += 1) {
     const model = pick(models, random)
-    const row = priceOf(book, model.name, instant(month.start))
-    if (row === null) throw new Error(`${model.name} has no price`)
+    const row = rowOf(model)
     const usage = {
       input: 100 + Math.floor(random() * 3000),
       cache_read: random() < 0.5 ? Math.floor(random() * 2000) : 0,
@@ -97,7 +101,7 @@ export async function billedMonth(
     const cost = costOf(usage, row)
     const bound = isPresumed ? cost * 3n : cost
     commands.push(
-      settle(store, no, model, usage, instant(at), isPresumed ? bound : cost, isPresumed),
+      settle(store, no, { model, row, usage }, instant(at), isPresumed ? bound : cost, isPresumed),
     )
     if (commands.length >= 500) await Promise.all(commands.splice(0))
     if (isPresumed) came.presumed = (came.presumed ?? 0) - Number(bound - cost) / 1e9
@@ -110,18 +114,12 @@ export async function billedMonth(
   await Promise.all(commands)
   for (let no = 0; no < planted.bypassCalls; no += 1) {
     const model = models[1] as Model
-    const row = priceOf(book, model.name, instant(month.start))
     const usage = { input: 4000, cache_read: 0, output: 900 }
-    if (row !== null) came.bypass = (came.bypass ?? 0) + Number(costOf(usage, row)) / 1e9
+    came.bypass = (came.bypass ?? 0) + Number(costOf(usage, rowOf(model))) / 1e9
     addUsage(sums, dayOf(month.start + (no % 31) * dayMs), model, usage, 'laptop of somebody')
   }
-  const rates = (model: Model): PriceRow['bands'][0]['rates'] => {
-    const row = priceOf(book, model.name, instant(month.start))
-    if (row === null) throw new Error('priced above')
-    return row.bands[0].rates
-  }
   mkdirSync(folder, { recursive: true })
-  const files = writeBills(folder, sums, rates, planted, came)
+  const files = writeBills(folder, sums, (model) => rowOf(model).bands[0].rates, planted, came)
   return { files, planted: came, calls }
 }
 
@@ -154,11 +152,16 @@ function addUsage(
   }
 }
 
+interface Made {
+  readonly model: Model
+  readonly row: PriceRow
+  readonly usage: Readonly<Record<Class, number>>
+}
+
 async function settle(
   store: Store,
   no: number,
-  model: Model,
-  usage: Readonly<Record<Class, number>>,
+  { model, row, usage }: Made,
   at: Instant,
   cost: bigint,
   isPresumed: boolean,
@@ -184,10 +187,9 @@ async function settle(
     facts: { dialect: model.provider },
   }
   await store.run(command, at, () => null)
-  const row = priceOf(loadBook(), model.name, instant(month.start))
-  const rates = row?.bands[0].rates
+  const { rates } = row.bands[0]
   const lines = classes.map((meter) => {
-    const rate = rates?.[meter] ?? 0n
+    const rate = rates[meter] ?? 0n
     const fraction = String(rate % 1_000_000n).padStart(6, '0')
     const price = `${rate / 1_000_000n}.${fraction}000`
     return { meter, quantity: usage[meter], usd_per_million: price }
@@ -196,12 +198,6 @@ async function settle(
   const basis = isPresumed ? ('presumed' as const) : ('actual' as const)
   const end = { kind: 'settle' as const, hold, cost: nanos(cost), tokens: 1, basis, facts }
   await store.run(end, instant(at + 1000), () => null)
-}
-
-let loaded: ReturnType<typeof loadPriceBook> | null = null
-function loadBook(): ReturnType<typeof loadPriceBook> {
-  loaded ??= loadPriceBook()
-  return loaded
 }
 
 /** Dollars with every digit: tokens at pico-dollars each. */
