@@ -77,7 +77,8 @@ export interface HoldRow {
 
 /** Accounts stand in lines by their number: a key is long, and lines are most of the ledger. */
 export interface Numbers {
-  numberOf(key: AccountKey): bigint
+  /** In decimal digits: a call asks for those of each of its accounts four times. */
+  numberOf(key: AccountKey): string
   keyOf(number: bigint): AccountKey
 }
 
@@ -103,9 +104,16 @@ export function holdFromRow(row: HoldRow, numbers: Numbers): Hold {
 /** `number:unit:amount:posted` a line, comma-separated; posted is empty while pending. */
 export function textFromLines(lines: readonly HoldLine[], numbers: Numbers): string {
   let text = ''
-  for (const { account, unit, amount, posted } of lines) {
-    if (text !== '') text += ','
-    text += `${numbers.numberOf(account)}:${unit}:${amount}:${posted ?? ''}`
+  // Most lines say of their account what the line before said of its own.
+  let before: HoldLine | null = null
+  let what = ''
+  for (const line of lines) {
+    const { account, unit, amount, posted } = line
+    if (unit !== before?.unit || amount !== before.amount || posted !== before.posted) {
+      what = `:${unit}:${amount}:${posted ?? ''}`
+      before = line
+    }
+    text += (text === '' ? '' : ',') + numbers.numberOf(account) + what
   }
   return text
 }
@@ -151,9 +159,15 @@ export function entryFromRow(row: EntryRow, numbers: Numbers): LedgerEntry & { s
 /** `number:posted:pending` a line. */
 export function textFromEntryLines(lines: readonly EntryLine[], numbers: Numbers): string {
   let text = ''
-  for (const { account, posted, pending } of lines) {
-    if (text !== '') text += ','
-    text += `${numbers.numberOf(account)}:${posted}:${pending}`
+  let before: EntryLine | null = null
+  let what = ''
+  for (const line of lines) {
+    const { account, posted, pending } = line
+    if (posted !== before?.posted || pending !== before.pending) {
+      what = `:${posted}:${pending}`
+      before = line
+    }
+    text += (text === '' ? '' : ',') + numbers.numberOf(account) + what
   }
   return text
 }

@@ -47,7 +47,7 @@ export async function recounted(view: LedgerView): Promise<Inspection> {
   for await (const { no, key } of view.accounts()) keys.set(no, key as AccountKey)
   const numbers: Numbers = {
     keyOf: (no) => keys.get(no) ?? (`account ${no}, which is not there` as AccountKey),
-    numberOf: () => 0n,
+    numberOf: () => '0',
   }
   const count = newRecount({ gapless: view.gapless })
   const findings: Finding[] = []

@@ -35,6 +35,8 @@ import { addWrite, type Batch, type Value, type WriteName } from './sqlite-write
 
 interface Kept {
   readonly no: bigint
+  /** The number as lines have it. */
+  readonly digits: string
   account: Account
   /** As it stands on disk, or will once the open batch does. */
   written: Account
@@ -308,10 +310,10 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     for (const [id, timeZone] of rules) this.write('knowRule', id, timeZone)
   }
 
-  numberOf(key: AccountKey): bigint {
+  numberOf(key: AccountKey): string {
     const kept = this.#kept(key)
     assert(kept !== null, `no account ${key}`)
-    return kept.no
+    return kept.digits
   }
 
   keyOf(number: bigint): AccountKey {
@@ -339,7 +341,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   }
 
   #keep(no: bigint, account: Account): Kept {
-    const kept = { no, account, written: account }
+    const kept = { no, digits: String(no), account, written: account }
     this.#accounts.set(account.key, kept)
     this.#keys.set(no, account.key)
     return kept

@@ -44,10 +44,10 @@ export class AccountNumbers implements Numbers {
     return this.#keys.has(no)
   }
 
-  numberOf(key: AccountKey): bigint {
+  numberOf(key: AccountKey): string {
     const no = this.#numbers.get(key)
     assert(no !== undefined, `no account ${key}`)
-    return no
+    return String(no)
   }
 
   keyOf(no: bigint): AccountKey {
@@ -147,8 +147,9 @@ export class PostgresRows implements Rows, Numbers {
     }
   }
 
-  numberOf(key: AccountKey): bigint {
-    return this.#accounts.get(key)?.no ?? this.numbers.numberOf(key)
+  numberOf(key: AccountKey): string {
+    const no = this.#accounts.get(key)?.no
+    return no === undefined ? this.numbers.numberOf(key) : String(no)
   }
 
   keyOf(no: bigint): AccountKey {
