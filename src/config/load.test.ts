@@ -266,3 +266,19 @@ test('runs of several files are one list', () => {
     'b',
   ])
 })
+
+test('budgets whose names share no letter that an id may have are told apart', () => {
+  const text = (agents: string): string => `organization: acme
+timezone: UTC
+business_units: { ops: { teams: { core: { agents: { касса: {}, склад: {}, 日本: {} } } } } }
+budgets: [${agents}]`
+  const budget = (agent: string): string => `{ agent: ${agent}, budget_daily_usd: 1 }`
+  const names = ['касса', 'склад', '日本']
+  const ids = (list: readonly string[]): readonly string[] =>
+    good(text(list.map(budget).join(', '))).snapshot.budgets.map(({ id }) => id)
+  const found = ids(names)
+  expect(new Set(found).size).toBe(3)
+  expect(found.every((id) => /^bud_day-[0-9a-f]{16}$/.test(id))).toBe(true)
+  // The account of a budget is found by its id: its place in the file is nothing to it.
+  expect(ids(names.toReversed())).toEqual(found.toReversed())
+})

@@ -158,6 +158,21 @@ test('a file that changes is read again; a bad one is told, and the last good on
   expect(await problem()).toBeNull()
 }, 60_000)
 
+test('another time zone: the month that it makes is shown, with its calls, and no other', async () => {
+  const monthly = texts(10).replace('daily', 'monthly')
+  const place = await started(inFile(monthly))
+  const { folder, api } = place
+  await spend(place)
+  const [before] = (await api('/budgets')) as { posted_usd: string; period_end: string }[]
+  expect(Number(before?.posted_usd)).toBeGreaterThan(0)
+  writeFileSync(join(folder, 'bursar.yaml'), monthly.replace('UTC', 'America/St_Johns'))
+  await until('the month ends later', async () => {
+    const rows = (await api('/budgets')) as { period_end: string }[]
+    return rows.every((row) => row.period_end !== before?.period_end)
+  })
+  expect(await api('/budgets')).toMatchObject([{ posted_usd: before?.posted_usd }])
+}, 60_000)
+
 test('a folder of links that are swapped, as Kubernetes mounts it', async () => {
   const version = (folder: string, name: string, daily: number): void => {
     mkdirSync(join(folder, name))
