@@ -1,4 +1,5 @@
 /** Config as code, by the real program: diff, apply, reload when files change, by any way. */
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -9,8 +10,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterEach, expect, test } from 'vitest'
 import { apiAt, call, chatBody, until } from '#test/support/bursar.ts'
 import { type Program, runProgram, startProgram } from '#test/support/program.ts'
@@ -107,6 +111,40 @@ test('a change shows its effect first, and is applied with a reason', async () =
     after: { changes: [{ part: 'budget', kind: 'changed' }] },
   })
   expect(await bursar('diff', next)).toContain('nothing would change')
+}, 60_000)
+
+test('what is put in force is what was shown, whatever becomes of the file meanwhile', async () => {
+  const place = await started(inFile(texts(10)))
+  const next = join(place.folder, 'next.yaml')
+  writeFileSync(next, texts(20))
+  const asked: string[] = []
+  // Between the command and the server, somebody who is quick at an editor.
+  const between = createServer(async (request, response) => {
+    const path = request.url ?? ''
+    asked.push(path)
+    const body = await text(request)
+    const { authorization = '' } = request.headers
+    const headers = { authorization, 'content-type': 'application/json' }
+    const answer = await fetch(place.program.url + path, { method: 'POST', headers, body })
+    if (path.endsWith('/diff')) writeFileSync(next, texts(30))
+    response.writeHead(answer.status, { 'content-type': 'application/json' })
+    response.end(await answer.text())
+  }).listen(0, '127.0.0.1')
+  try {
+    await once(between, 'listening')
+    const url = `http://127.0.0.1:${(between.address() as AddressInfo).port}`
+    const said = await runProgram(['apply', next, '--reason', 'more', '--yes'], {
+      ...token,
+      BURSAR_URL: url,
+    })
+    expect(said).toContain('in force: ')
+  } finally {
+    between.closeAllConnections()
+    between.close()
+  }
+  expect(asked.map((path) => path.split('/').at(-1))).toEqual(['diff', 'apply'])
+  expect(readFileSync(next, 'utf8')).toBe(texts(30))
+  expect(await budgetOf(place.api)).toBe('20')
 }, 60_000)
 
 test('a new budget is counted for the look ahead, and nothing is kept of it', async () => {
