@@ -103,17 +103,28 @@ export function holdFromRow(row: HoldRow, numbers: Numbers): Hold {
 
 /** `number:unit:amount:posted` a line, comma-separated; posted is empty while pending. */
 export function textFromLines(lines: readonly HoldLine[], numbers: Numbers): string {
+  return joined(lines, numbers, sameOfHold, textOfHold)
+}
+
+const sameOfHold = (a: HoldLine, b: HoldLine): boolean =>
+  a.unit === b.unit && a.amount === b.amount && a.posted === b.posted
+const textOfHold = ({ unit, amount, posted }: HoldLine): string =>
+  `${unit}:${amount}:${posted ?? ''}`
+
+/** Most lines say of their account what the line before said of its own: that is made once. */
+function joined<Line extends { readonly account: AccountKey }>(
+  lines: readonly Line[],
+  numbers: Numbers,
+  isSame: (a: Line, b: Line) => boolean,
+  textOf: (line: Line) => string,
+): string {
   let text = ''
-  // Most lines say of their account what the line before said of its own.
-  let before: HoldLine | null = null
+  let before: Line | null = null
   let what = ''
   for (const line of lines) {
-    const { account, unit, amount, posted } = line
-    if (unit !== before?.unit || amount !== before.amount || posted !== before.posted) {
-      what = `:${unit}:${amount}:${posted ?? ''}`
-      before = line
-    }
-    text += (text === '' ? '' : ',') + numbers.numberOf(account) + what
+    if (before === null || !isSame(line, before)) what = textOf(line)
+    before = line
+    text += `${text === '' ? '' : ','}${numbers.numberOf(line.account)}:${what}`
   }
   return text
 }
@@ -158,19 +169,12 @@ export function entryFromRow(row: EntryRow, numbers: Numbers): LedgerEntry & { s
 
 /** `number:posted:pending` a line. */
 export function textFromEntryLines(lines: readonly EntryLine[], numbers: Numbers): string {
-  let text = ''
-  let before: EntryLine | null = null
-  let what = ''
-  for (const line of lines) {
-    const { account, posted, pending } = line
-    if (posted !== before?.posted || pending !== before.pending) {
-      what = `:${posted}:${pending}`
-      before = line
-    }
-    text += (text === '' ? '' : ',') + numbers.numberOf(account) + what
-  }
-  return text
+  return joined(lines, numbers, sameOfEntry, textOfEntry)
 }
+
+const sameOfEntry = (a: EntryLine, b: EntryLine): boolean =>
+  a.posted === b.posted && a.pending === b.pending
+const textOfEntry = ({ posted, pending }: EntryLine): string => `${posted}:${pending}`
 
 function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {
   if (text === '') return []
