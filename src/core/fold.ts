@@ -1,6 +1,7 @@
 /** Balances from entries alone: what every stored balance must equal. */
-import type { AccountKey } from './account.ts'
+import type { Account, AccountKey } from './account.ts'
 import type { LedgerEntry } from './journal.ts'
+import { noteAdmitted } from './pace.ts'
 
 export interface Balance {
   readonly posted: bigint
@@ -23,3 +24,25 @@ export function fold(
   }
   return balances
 }
+
+/**
+ * An account as one entry leaves it: its balance, and its pace where it has one. Stages are not in
+ * entries. Checks nothing: what is wrong with an entry is for a recount to find.
+ */
+export function folded(
+  account: Account,
+  { kind, at }: Pick<LedgerEntry, 'kind' | 'at'>,
+  { posted, pending }: Balance,
+): Account {
+  const recent =
+    kind === 'hold' && hasPace(account) ? noteAdmitted(account.recent, at) : account.recent
+  return {
+    ...account,
+    posted: account.posted + posted,
+    pending: account.pending + pending,
+    recent,
+  }
+}
+
+/** Only of accounts that may be slowed are admissions counted, from the first on. */
+export const hasPace = ({ recent }: Pick<Account, 'recent'>): boolean => recent.newest[1] > 0

@@ -16,16 +16,18 @@ export interface BatchWriter {
 /** For a ledger in memory, which no fsync makes slow and no other thread can see. */
 export function writerOnTheSpot(writer: SqliteWriter): BatchWriter {
   return {
-    write: (batch, written) => {
-      let failure: Error | null = null
-      try {
-        writer.write(batch)
-      } catch (error) {
-        failure = error instanceof Error ? error : new Error(String(error))
-      }
-      written(failure)
-    },
+    write: (batch, written) => written(failureOf(() => writer.write(batch))),
     close: async () => writer.close(),
+  }
+}
+
+/** Null: it went well. */
+export function failureOf(work: () => void): Error | null {
+  try {
+    work()
+    return null
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
   }
 }
 

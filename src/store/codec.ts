@@ -28,6 +28,12 @@ export interface AccountRow {
   readonly recent: string
 }
 
+/** A row of SQLite's, which may lack the newest entries. */
+export interface CarriedRow extends AccountRow {
+  /** The last entry that it has. */
+  readonly as_of: bigint
+}
+
 export function accountFromRow(row: AccountRow): Account {
   return {
     key: row.key as AccountKey,
@@ -46,6 +52,9 @@ export function accountFromRow(row: AccountRow): Account {
     recent: recentFromText(row.recent),
   }
 }
+
+export const textFromThrottle = (throttle: Throttle | null): string | null =>
+  throttle === null ? null : JSON.stringify(throttle)
 
 /** `[[minute, admitted], ...]`, oldest first. */
 export function textFromRecent({ earlier, newest }: Recent): string {
@@ -177,15 +186,25 @@ const sameOfEntry = (a: EntryLine, b: EntryLine): boolean =>
 const textOfEntry = ({ posted, pending }: EntryLine): string => `${posted}:${pending}`
 
 function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {
+  return changesFromText(text).map(({ no, ...change }) => ({
+    account: numbers.keyOf(no),
+    ...change,
+  }))
+}
+
+/** What an entry changes, by the number of the account. */
+export interface NumberedChange {
+  readonly no: bigint
+  readonly posted: bigint
+  readonly pending: bigint
+}
+
+export function changesFromText(text: string): readonly NumberedChange[] {
   if (text === '') return []
   return text.split(',').map((part) => {
     const [number, posted, pending] = part.split(':')
     assert(number !== undefined && posted !== undefined && pending !== undefined, `line "${part}"`)
-    return {
-      account: numbers.keyOf(BigInt(number)),
-      posted: BigInt(posted),
-      pending: BigInt(pending),
-    }
+    return { no: BigInt(number), posted: BigInt(posted), pending: BigInt(pending) }
   })
 }
 

@@ -16,7 +16,9 @@ import { basename, dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import type { Finding, Inspection } from '#core/recount.ts'
+import type { AccountRow } from './codec.ts'
 import { type LedgerView, recounted } from './recounted.ts'
+import { accountsBehind, upToDate } from './sqlite-behind.ts'
 import { spendSums } from './spend-sql.ts'
 
 /** Counts the ledger again. Rejects where it is missing or cannot be read now. */
@@ -91,9 +93,14 @@ function* rows<Row>(db: DatabaseSync, sql: string): Iterable<Row> {
 }
 
 function viewOf(db: DatabaseSync): LedgerView {
+  const behind = accountsBehind(db)
+  function* accounts(): Iterable<AccountRow> {
+    const sql = 'select * from account order by no'
+    for (const row of rows<AccountRow>(db, sql)) yield upToDate(row, behind)
+  }
   return {
     gapless: true,
-    accounts: () => rows(db, 'select * from account order by no'),
+    accounts,
     entries: () => rows(db, 'select * from entry order by seq'),
     holds: () => rows(db, 'select * from hold order by id'),
     entriesByHold: () => rows(db, 'select * from entry where hold is not null order by hold, seq'),

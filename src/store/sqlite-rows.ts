@@ -16,69 +16,43 @@ import {
   spendDimensions,
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
-import { assert } from '#lib/assert.ts'
 import type { BudgetId, HoldId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
-import {
-  accountFromRow,
-  type AccountRow,
-  holdFromRow,
-  type HoldRow,
-  type Numbers,
-  textFromEntryLines,
-  textFromLines,
-  textFromRecent,
-} from './codec.ts'
+import { holdFromRow, type HoldRow, textFromEntryLines, textFromLines } from './codec.ts'
 import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
 import type { KnownRules, Rows } from './execute.ts'
+import { SqliteAccounts } from './sqlite-accounts.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
-interface Kept {
-  readonly no: bigint
-  /** The number as lines have it. */
-  readonly digits: string
-  account: Account
-  /** As it stands on disk, or will once the open batch does. */
-  written: Account
-}
-
-const accountsKept = 200_000
 const holdsKept = 50_000
 const marksKept = 200_000
 
-export class SqliteRows implements Rows, KnownRules, Numbers {
+export class SqliteRows implements Rows, KnownRules {
   readonly #db: DatabaseSync
-  readonly #accountByKey: StatementSync
-  readonly #accountByNo: StatementSync
+  readonly accounts: SqliteAccounts
   readonly #hold: StatementSync
   readonly #mark: StatementSync
-  readonly #accounts = new Map<AccountKey, Kept>()
-  readonly #keys = new Map<bigint, AccountKey>()
   /** Pending holds, which their end will ask for. */
   readonly #pending = new Map<HoldId, Hold>()
   #overrides: Override[] | null = null
   #known: ReadonlyMap<string, string> | null = null
-  #nextNo: bigint | null = null
   #auditHead: AuditHead | null = null
   #again = false
-  // Of the open batch: written accounts (many calls share one) and changed holds.
   #batch: Batch = []
   readonly #spend: SpendChanges = new Map()
-  readonly #changed = new Set<Kept>()
   readonly #touched = new Map<HoldId, Hold>()
   readonly #marks = new Set<string>()
   /** Found on disk once: a mark is never taken away. */
   readonly #everMarked = new Set<string>()
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, behindMax?: number) {
     const prepare = (sql: string): StatementSync => {
       const statement = db.prepare(sql)
       statement.setReadBigInts(true)
       return statement
     }
     this.#db = db
-    this.#accountByKey = prepare('select * from account where key = ?')
-    this.#accountByNo = prepare('select * from account where no = ?')
+    this.accounts = new SqliteAccounts(db, behindMax)
     this.#hold = prepare('select * from hold where id = ?')
     this.#mark = prepare('select 1 from mark where id = ?')
   }
@@ -89,10 +63,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
    */
   begin(again: boolean): void {
     this.#again = again
-    if (this.#accounts.size > accountsKept) {
-      this.#accounts.clear()
-      this.#keys.clear()
-    }
+    this.accounts.begin()
     this.#touched.clear()
     this.#marks.clear()
     this.#spend.clear()
@@ -104,28 +75,8 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     addWrite(this.#batch, name, ...values)
   }
 
-  /** Accounts last: one that fifty calls change is written once. */
   finish(): Batch {
-    for (const kept of this.#changed) {
-      const { no, account, written } = kept
-      kept.written = account
-      if (differsByBalance(account, written)) {
-        this.write('updateBalance', account.posted, account.pending, no)
-        continue
-      }
-      const { amount, posted, pending, fired, throttle, recent } = account
-      this.write(
-        'updateAccount',
-        amount,
-        posted,
-        pending,
-        fired.join(','),
-        throttle === null ? null : JSON.stringify(throttle),
-        textFromRecent(recent),
-        no,
-      )
-    }
-    this.#changed.clear()
+    this.accounts.finish((name, ...values) => this.write(name, ...values))
     for (const { hour, scope, calls, tokens, cost, presumed } of inOrder(this.#spend)) {
       const values = spendDimensions.map((dimension) => scope[dimension] ?? '')
       this.write('addSpend', hour, ...values, calls, tokens, cost, presumed)
@@ -134,57 +85,35 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     return this.#batch
   }
 
+  /** What `finish` wrote is durable. */
+  committed(): void {
+    this.accounts.committed()
+  }
+
   /** Nothing kept in memory can be trusted: the batch that wrote it came to nothing. */
   forget(): void {
-    this.#accounts.clear()
-    this.#keys.clear()
-    this.#changed.clear()
+    this.accounts.forget()
     this.#pending.clear()
     this.#touched.clear()
     this.#marks.clear()
     this.#overrides = null
     this.#known = null
-    this.#nextNo = null
     this.#auditHead = null
   }
 
   account(key: AccountKey): Account | null {
-    return this.#kept(key)?.account ?? null
+    return this.accounts.get(key)
   }
 
   saveAccount(account: Account): void {
-    const kept = this.#kept(account.key)
-    if (kept !== null) {
-      kept.account = account
-      this.#changed.add(kept)
-      return
-    }
-    const { key, budget, value, unit, period, amount, posted, pending, fired, throttle } = account
-    const no = this.#takeNo()
-    this.write(
-      'addAccount',
-      no,
-      key,
-      budget,
-      value,
-      unit,
-      period.start,
-      period.end,
-      amount,
-      posted,
-      pending,
-      fired.join(','),
-      throttle === null ? null : JSON.stringify(throttle),
-      textFromRecent(account.recent),
-    )
-    this.#keep(no, account)
+    this.accounts.save(account)
   }
 
   hold(id: HoldId): Hold | null {
     const kept = this.#touched.get(id) ?? this.#pending.get(id)
     if (kept !== undefined) return kept
     const row = this.#hold.get(id)
-    return row === undefined ? null : holdFromRow(row as unknown as HoldRow, this)
+    return row === undefined ? null : holdFromRow(row as unknown as HoldRow, this.accounts)
   }
 
   /**
@@ -209,7 +138,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
       hold.tokens,
       hold.cost,
       hold.basis,
-      textFromLines(hold.lines, this),
+      textFromLines(hold.lines, this.accounts),
       JSON.stringify(hold.attribution),
       JSON.stringify(hold.facts),
     )
@@ -225,7 +154,7 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
       hold.tokens,
       hold.cost,
       hold.basis,
-      textFromLines(hold.lines, this),
+      textFromLines(hold.lines, this.accounts),
       JSON.stringify(hold.facts),
       hold.id,
     )
@@ -235,8 +164,9 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   }
 
   addEntry({ kind, hold, at, lines, overage, reason, author }: LedgerEntry): void {
-    const text = textFromEntryLines(lines, this)
-    this.write('addEntry', kind, hold, at, text, overage, reason, author)
+    const text = textFromEntryLines(lines, this.accounts)
+    const seq = this.accounts.takeEntryNo()
+    this.write('addEntry', seq, kind, hold, at, text, overage, reason, author)
   }
 
   addSpend(change: SpendChange): void {
@@ -291,7 +221,8 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
   *holdsMadeSince(at: Instant): Iterable<Hold> {
     const statement = this.#db.prepare('select * from hold where made_at >= ? order by rowid')
     statement.setReadBigInts(true)
-    for (const row of statement.iterate(at)) yield holdFromRow(row as unknown as HoldRow, this)
+    for (const row of statement.iterate(at))
+      yield holdFromRow(row as unknown as HoldRow, this.accounts)
   }
 
   knownRules(): ReadonlyMap<string, string> {
@@ -310,20 +241,6 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
     for (const [id, timeZone] of rules) this.write('knowRule', id, timeZone)
   }
 
-  numberOf(key: AccountKey): string {
-    const kept = this.#kept(key)
-    assert(kept !== null, `no account ${key}`)
-    return kept.digits
-  }
-
-  keyOf(number: bigint): AccountKey {
-    const known = this.#keys.get(number)
-    if (known !== undefined) return known
-    const row = this.#accountByNo.get(number)
-    assert(row !== undefined, `no account number ${number}`)
-    return this.#keep(number, accountFromRow(row as unknown as AccountRow)).account.key
-  }
-
   #approved(): readonly Override[] {
     this.#overrides ??= this.#db
       .prepare('select json from override')
@@ -332,33 +249,4 @@ export class SqliteRows implements Rows, KnownRules, Numbers {
       .filter(({ state }) => state === 'approved')
     return this.#overrides
   }
-
-  #kept(key: AccountKey): Kept | null {
-    const kept = this.#accounts.get(key)
-    if (kept !== undefined) return kept
-    const row = this.#accountByKey.get(key) as unknown as AccountRow | undefined
-    return row === undefined ? null : this.#keep(row.no, accountFromRow(row))
-  }
-
-  #keep(no: bigint, account: Account): Kept {
-    const kept = { no, digits: String(no), account, written: account }
-    this.#accounts.set(account.key, kept)
-    this.#keys.set(no, account.key)
-    return kept
-  }
-
-  #takeNo(): bigint {
-    this.#nextNo ??= BigInt(
-      String(this.#db.prepare('select coalesce(max(no), 0) + 1 as n from account').get()?.n),
-    )
-    const no = this.#nextNo
-    this.#nextNo += 1n
-    return no
-  }
-}
-
-/** Most of the time: stages and paces change seldom, and quotas have no pace. */
-function differsByBalance(a: Account, b: Account): boolean {
-  const { amount, fired, throttle, recent } = a
-  return amount === b.amount && fired === b.fired && throttle === b.throttle && recent === b.recent
 }

@@ -100,6 +100,10 @@ const migrations: readonly string[] = [
    create unique index observation_response on observation (response)
      where response is not null and state <> 'double';
    create index observation_answer on observation (response) where response is not null;`,
+  // Balances may follow their entries: `up_to` is one that every account row has.
+  `alter table account add column as_of integer not null default 0;
+   create table carried (one integer primary key check (one = 1), up_to integer not null) strict;
+   insert into carried select 1, coalesce(max(seq), 0) from entry;`,
 ]
 
 export function migrate(db: DatabaseSync): void {

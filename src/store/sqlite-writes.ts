@@ -8,11 +8,12 @@ import { assert } from '#lib/assert.ts'
 const statements = {
   addAccount:
     'insert into account (no, key, budget, value, unit, period_start, period_end, amount, posted, ' +
-    'pending, fired, throttle, recent) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    'pending, fired, throttle, recent, as_of) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   updateAccount:
-    'update account set amount = ?, posted = ?, pending = ?, fired = ?, throttle = ?, recent = ? ' +
-    'where no = ?',
-  updateBalance: 'update account set posted = ?, pending = ? where no = ?',
+    'update account set amount = ?, posted = ?, pending = ?, fired = ?, throttle = ?, ' +
+    'recent = ?, as_of = ? where no = ?',
+  carryBalance: 'update account set posted = ?, pending = ?, recent = ?, as_of = ? where no = ?',
+  carriedUpTo: 'update carried set up_to = ?',
   addHold:
     'insert into hold (id, call, state, made_at, expires_at, ended_at, amount, output_cap, ' +
     'tokens, cost, basis, lines, attribution, facts) ' +
@@ -21,7 +22,8 @@ const statements = {
     'update hold set state = ?, ended_at = ?, tokens = ?, cost = ?, basis = ?, lines = ?, ' +
     'facts = ? where id = ?',
   addEntry:
-    'insert into entry (kind, hold, at, lines, overage, reason, author) values (?, ?, ?, ?, ?, ?, ?)',
+    'insert into entry (seq, kind, hold, at, lines, overage, reason, author) ' +
+    'values (?, ?, ?, ?, ?, ?, ?, ?)',
   addSpend:
     'insert into spend (hour, business_unit, team, agent, environment, provider, model, calls, ' +
     'tokens, cost, presumed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set ' +

@@ -24,9 +24,8 @@ import {
   type Store,
   StoreUnavailable,
 } from '#ports/store.ts'
-import { type BatchWriter, writerOnTheSpot, WriterThread } from './batch-writer.ts'
+import { type BatchWriter, failureOf, writerOnTheSpot, WriterThread } from './batch-writer.ts'
 import {
-  accountFromRow,
   type AccountRow,
   entryFromRow,
   type EntryRow,
@@ -53,6 +52,8 @@ export interface SqliteOptions {
   /** A file, or `:memory:`. */
   readonly path: string
   readonly onCommit?: (jobs: number) => void
+  /** Entries that an account's row may lack: fewer are read by a start, and more rows written. */
+  readonly behindMax?: number
 }
 
 type Row = Record<string, unknown>
@@ -69,7 +70,7 @@ export class SqliteStore implements Store {
   readonly #ask = (sql: string, ...args: (string | number)[]) => this.#all(sql, ...args)
   readonly #leases = new Leases()
 
-  constructor({ path, onCommit }: SqliteOptions) {
+  constructor({ path, onCommit, behindMax }: SqliteOptions) {
     const inMemory = path === ':memory:'
     this.#lock = inMemory ? null : lock(`${path}.lock`)
     try {
@@ -78,17 +79,18 @@ export class SqliteStore implements Store {
       this.#lock?.release()
       throw error
     }
-    this.#rows = new SqliteRows(this.#db)
+    this.#rows = new SqliteRows(this.#db, behindMax)
     this.#writer = inMemory
       ? writerOnTheSpot(new SqliteWriter(path, this.#db))
       : new WriterThread(path)
     this.#commits = new GroupCommit(
       {
-        begin: (_needs, again, ready) => {
-          this.#rows.begin(again)
-          ready(null)
-        },
-        commit: (done) => this.#writer.write(this.#rows.finish(), done),
+        begin: (_needs, again, ready) => ready(failureOf(() => this.#rows.begin(again))),
+        commit: (done) =>
+          this.#writer.write(this.#rows.finish(), (failure) => {
+            if (failure === null) this.#rows.committed()
+            done(failure)
+          }),
         rollback: () => this.#rows.forget(),
       },
       onCommit,
@@ -110,22 +112,23 @@ export class SqliteStore implements Store {
   }
 
   async account(key: AccountKey): Promise<Account | null> {
-    return this.#accounts('select * from account where key = ?', key)[0] ?? null
+    return this.#read(() => this.#rows.accounts.durable(key))
   }
 
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
-    return this.#accounts(
+    const rows = this.#all(
       `select * from account where period_start <= ?1 and ?1 < period_end
        and (budget = ?2 or ?2 is null and (period_start > 0 or unit = 'concurrent'))
        order by key`,
       at,
       budget ?? null,
-    )
+    ) as unknown as AccountRow[]
+    return this.#read(() => rows.map((row) => this.#rows.accounts.durableFromRow(row)))
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
     const rows = this.#all('select * from entry where seq > ? order by seq limit ?', after, limit)
-    return rows.map((row) => entryFromRow(row as unknown as EntryRow, this.#rows))
+    return rows.map((row) => entryFromRow(row as unknown as EntryRow, this.#rows.accounts))
   }
 
   async hold(id: HoldId): Promise<Hold | null> {
@@ -346,18 +349,16 @@ export class SqliteStore implements Store {
 
   async close(): Promise<void> {
     await this.#commits.drained()
+    // Should this fail, the next start reads what is missing from the entries.
+    await this.#commits.add(null, () => this.#rows.accounts.carryAll()).catch(() => {})
     await this.#writer.close()
     if (this.#db.isOpen) this.#db.close()
     this.#lock?.release()
   }
 
-  #accounts(sql: string, ...args: (string | number | null)[]): readonly Account[] {
-    return this.#all(sql, ...args).map((row) => accountFromRow(row as unknown as AccountRow))
-  }
-
   #holds(clause: string, ...args: (string | number)[]): readonly Hold[] {
     return this.#all(`select * from hold ${clause}`, ...args).map((row) =>
-      holdFromRow(row as unknown as HoldRow, this.#rows),
+      holdFromRow(row as unknown as HoldRow, this.#rows.accounts),
     )
   }
 

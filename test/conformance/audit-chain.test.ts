@@ -185,6 +185,7 @@ async function olderSqlite(path: string): Promise<void> {
   await new SqliteStore({ path }).close()
   const db = new DatabaseSync(path)
   db.exec('drop table observation; drop table outcome_event; drop table audit_head')
+  db.exec('drop table carried; alter table account drop column as_of')
   db.exec('alter table audit drop column prev')
   db.exec('alter table audit drop column hash; pragma user_version = 3')
   for (const no of [1, 2, 3]) db.exec(older(no))

@@ -7,7 +7,8 @@ import { SqliteStore } from '#store/sqlite.ts'
 import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
 
 const [path = '', commits = '50'] = process.argv.slice(2)
-const store = new SqliteStore({ path })
+// Few, so that rows are carried while it is watched.
+const store = new SqliteStore({ path, behindMax: 20 })
 await store.adopt(budgets, start)
 writeSync(1, 'ready\n')
 for (let no = 0; no < Number(commits); no += 1) {

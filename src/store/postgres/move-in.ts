@@ -8,8 +8,11 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Client } from 'pg'
 import type { Inspection } from '#core/recount.ts'
 import { instant } from '#core/time.ts'
+import { SqliteAccounts } from '#store/sqlite-accounts.ts'
 import { lock, openConnection } from '#store/sqlite-connection.ts'
 import { inspect } from '#store/sqlite-inspect.ts'
+import { SqliteWriter } from '#store/sqlite-writer.ts'
+import { addWrite, type Batch } from '#store/sqlite-writes.ts'
 import { patiently, Unusable } from './connection.ts'
 import { inspectPostgres } from './inspect.ts'
 import { makePartitions } from './partitions.ts'
@@ -52,8 +55,7 @@ export async function moveIn(
   // Nobody writes to it meanwhile.
   const held = lock(`${path}.lock`)
   try {
-    // As the newest schema has it, whoever wrote it.
-    openConnection(path).close()
+    bringUpToDate(path)
     const before = await inspect(path)
     const [fault] = before.findings
     if (fault !== undefined) throw new Error(`${path} is not sound: ${fault.message}`)
@@ -72,6 +74,23 @@ export async function moveIn(
     return after
   } finally {
     held.release()
+  }
+}
+
+/** As the newest schema has it, whoever wrote it, and every row with every entry. */
+function bringUpToDate(path: string): void {
+  const writer = new SqliteWriter(path)
+  const db = openConnection(path)
+  try {
+    const batch: Batch = []
+    const accounts = new SqliteAccounts(db)
+    accounts.begin()
+    accounts.carryAll()
+    accounts.finish((name, ...values) => addWrite(batch, name, ...values))
+    writer.write(batch)
+  } finally {
+    db.close()
+    writer.close()
   }
 }
 
@@ -169,6 +188,10 @@ async function copy(
 
 function asPostgres(table: string, row: Record<string, unknown>): Record<string, unknown> {
   if (table === 'known_rule') return { ...row, known_at: 0, epoch: 0 }
+  if (table === 'account') {
+    const { as_of: _, ...columns } = row
+    return columns
+  }
   if (table !== 'override') return row
   const { state } = JSON.parse(String(row.json)) as { state: string }
   return { ...row, approved: state === 'approved' }
