@@ -1,7 +1,7 @@
 /** Balances from entries alone: what every stored balance must equal. */
-import type { Account, AccountKey } from './account.ts'
+import type { AccountKey } from './account.ts'
 import type { LedgerEntry } from './journal.ts'
-import { noteAdmitted } from './pace.ts'
+import { noteAdmitted, type Recent } from './pace.ts'
 
 export interface Balance {
   readonly posted: bigint
@@ -25,24 +25,28 @@ export function fold(
   return balances
 }
 
+/** What entries say of an account. Its stages they do not. */
+export interface Standing extends Balance {
+  readonly recent: Recent
+}
+
 /**
- * An account as one entry leaves it: its balance, and its pace where it has one. Stages are not in
- * entries. Checks nothing: what is wrong with an entry is for a recount to find.
+ * An account as one of its entries leaves it. Checks nothing: what is wrong with an entry is for a
+ * recount to find.
  */
 export function folded(
-  account: Account,
+  standing: Standing,
   { kind, at }: Pick<LedgerEntry, 'kind' | 'at'>,
-  { posted, pending }: Balance,
-): Account {
-  const recent =
-    kind === 'hold' && hasPace(account) ? noteAdmitted(account.recent, at) : account.recent
+  change: Balance,
+): Standing {
+  const { posted, pending, recent } = standing
+  const isAdmission = kind === 'hold' && hasPace(standing)
   return {
-    ...account,
-    posted: account.posted + posted,
-    pending: account.pending + pending,
-    recent,
+    posted: posted + change.posted,
+    pending: pending + change.pending,
+    recent: isAdmission ? noteAdmitted(recent, at) : recent,
   }
 }
 
 /** Only of accounts that may be slowed are admissions counted, from the first on. */
-export const hasPace = ({ recent }: Pick<Account, 'recent'>): boolean => recent.newest[1] > 0
+export const hasPace = ({ recent }: Pick<Standing, 'recent'>): boolean => recent.newest[1] > 0

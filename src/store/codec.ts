@@ -28,12 +28,6 @@ export interface AccountRow {
   readonly recent: string
 }
 
-/** A row of SQLite's, which may lack the newest entries. */
-export interface CarriedRow extends AccountRow {
-  /** The last entry that it has. */
-  readonly as_of: bigint
-}
-
 export function accountFromRow(row: AccountRow): Account {
   return {
     key: row.key as AccountKey,
@@ -186,25 +180,31 @@ const sameOfEntry = (a: EntryLine, b: EntryLine): boolean =>
 const textOfEntry = ({ posted, pending }: EntryLine): string => `${posted}:${pending}`
 
 function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[] {
-  return changesFromText(text).map(({ no, ...change }) => ({
-    account: numbers.keyOf(no),
+  return changesFromText(text).map(({ digits, ...change }) => ({
+    account: numbers.keyOf(BigInt(digits)),
     ...change,
   }))
 }
 
 /** What an entry changes, by the number of the account. */
 export interface NumberedChange {
-  readonly no: bigint
+  readonly digits: string
   readonly posted: bigint
   readonly pending: bigint
 }
 
 export function changesFromText(text: string): readonly NumberedChange[] {
   if (text === '') return []
-  return text.split(',').map((part) => {
-    const [number, posted, pending] = part.split(':')
-    assert(number !== undefined && posted !== undefined && pending !== undefined, `line "${part}"`)
-    return { no: BigInt(number), posted: BigInt(posted), pending: BigInt(pending) }
+  // As in writing: most lines say what the one before says.
+  let what = ''
+  let change = { posted: 0n, pending: 0n }
+  return text.split(',').map((line) => {
+    const [digits, posted, pending] = line.split(':')
+    assert(digits !== undefined && posted !== undefined && pending !== undefined, `line "${line}"`)
+    const own = line.slice(digits.length)
+    if (own !== what) change = { posted: BigInt(posted), pending: BigInt(pending) }
+    what = own
+    return { digits, ...change }
   })
 }
 

@@ -5,49 +5,59 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Account } from '#core/account.ts'
-import { folded } from '#core/fold.ts'
+import { folded, type Standing } from '#core/fold.ts'
 import type { LedgerEntry } from '#core/journal.ts'
 import { instant } from '#core/time.ts'
-import {
-  accountFromRow,
-  type AccountRow,
-  type CarriedRow,
-  changesFromText,
-  type EntryRow,
-} from './codec.ts'
+import { accountFromRow, type AccountRow, changesFromText, type EntryRow } from './codec.ts'
 
 export interface Behind {
+  readonly row: AccountRow
   /** With every entry there is. */
-  account: Account
+  standing: Standing
   /** The first entry that its row lacks. */
   readonly since: number
 }
 
+export const accountOf = ({ row, standing }: Behind): Account => ({
+  ...accountFromRow(row),
+  ...standing,
+})
+
 /** By the number of the account; the longest behind first. */
 export function accountsBehind(db: DatabaseSync): Map<bigint, Behind> {
-  const behind = new Map<bigint, Behind>()
-  const rows = new Map<bigint, CarriedRow>()
-  const rowOf = db.prepare('select * from account where no = ?')
-  rowOf.setReadBigInts(true)
-  const rowWith = (no: bigint): CarriedRow | undefined => {
-    const row = rows.get(no) ?? (rowOf.get(no) as CarriedRow | undefined)
-    if (row !== undefined) rows.set(no, row)
-    return row
-  }
+  const behind = new Map<string, Behind>()
+  const rowOf = rowsByDigits(db)
   for (const { seq, kind, at, lines } of entriesBehind(db)) {
     const entry = { kind: kind as LedgerEntry['kind'], at: instant(Number(at)) }
-    for (const { no, ...change } of changesFromText(lines)) {
-      const row = rowWith(no)
+    for (const change of changesFromText(lines)) {
+      const row = rowOf(change.digits)
       // An account that is not there is for a recount to tell of.
-      if (row === undefined || seq <= row.as_of) continue
-      const { account, since } = behind.get(no) ?? {
-        account: accountFromRow(row),
-        since: Number(seq),
+      if (row === null || seq <= row.as_of) continue
+      let own = behind.get(change.digits)
+      if (own === undefined) {
+        own = { row, standing: accountFromRow(row), since: Number(seq) }
+        behind.set(change.digits, own)
       }
-      behind.set(no, { account: folded(account, entry, change), since })
+      own.standing = folded(own.standing, entry, change)
     }
   }
-  return behind
+  return new Map([...behind.values()].map((own) => [own.row.no, own]))
+}
+
+type CarriedRow = AccountRow & { readonly as_of: bigint }
+
+/** Each is read once, by the number as lines have it: thousands of entries name the same. */
+function rowsByDigits(db: DatabaseSync): (digits: string) => CarriedRow | null {
+  const statement = db.prepare('select * from account where no = ?')
+  statement.setReadBigInts(true)
+  const rows = new Map<string, CarriedRow | null>()
+  return (digits) => {
+    const known = rows.get(digits)
+    if (known !== undefined) return known
+    const row = (statement.get(BigInt(digits)) as CarriedRow | undefined) ?? null
+    rows.set(digits, row)
+    return row
+  }
 }
 
 function* entriesBehind(db: DatabaseSync): Iterable<EntryRow> {
@@ -66,6 +76,8 @@ export function upToDate<Row extends AccountRow>(
   row: Row,
   behind: ReadonlyMap<bigint, Behind>,
 ): Row {
-  const account = behind.get(row.no)?.account
-  return account === undefined ? row : { ...row, posted: account.posted, pending: account.pending }
+  const standing = behind.get(row.no)?.standing
+  return standing === undefined
+    ? row
+    : { ...row, posted: standing.posted, pending: standing.pending }
 }

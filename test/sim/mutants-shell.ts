@@ -171,15 +171,15 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'a row is given entries that it has',
     file: 'src/store/sqlite-behind.ts',
-    line: 'if (row === undefined || seq <= row.as_of) continue',
-    with: 'if (row === undefined) continue',
+    line: 'if (row === null || seq <= row.as_of) continue',
+    with: 'if (row === null) continue',
     seenBy: behind,
   },
   {
     name: 'a pace is not counted again from the entries',
     file: 'src/core/fold.ts',
-    line: "kind === 'hold' && hasPace(account) ? noteAdmitted(account.recent, at) : account.recent",
-    with: "kind === 'adjust' && hasPace(account) ? noteAdmitted(account.recent, at) : account.recent",
+    line: "const isAdmission = kind === 'hold' && hasPace(standing)",
+    with: "const isAdmission = kind === 'adjust' && hasPace(standing)",
     seenBy: behind,
   },
   {
