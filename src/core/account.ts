@@ -104,8 +104,8 @@ export function availableIn(account: Account, rule: BudgetRule, relief: Relief):
 export function post(account: Account, change: { posted: bigint; pending: bigint }): Account {
   const pending = account.pending + change.pending
   const posted = account.posted + change.posted
-  assert(pending >= 0n, `pending of ${account.key} fell below zero`)
-  assert(posted >= 0n, `posted of ${account.key} fell below zero`)
+  assert(pending >= 0n, 'pending fell below zero', account.key)
+  assert(posted >= 0n, 'posted fell below zero', account.key)
   return { ...account, posted, pending }
 }
 

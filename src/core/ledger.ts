@@ -185,7 +185,7 @@ function end(state: LedgerState, hold: Hold, ending: Ending, now: Instant): Appl
       pending: wasPending ? -line.amount : 0n,
     }
     const before = state.accounts.get(line.account)
-    assert(before !== undefined, `store did not load ${line.account}`)
+    assert(before !== undefined, 'not loaded by the store', line.account)
     const rule = state.rules(before.budget)
     const after = post(before, change)
     const climbed = rule === null ? { account: after, alerts: [] } : climb(after, rule, now)

@@ -17,7 +17,7 @@ export interface Ratio {
 export const nanosMax = 9_223_372_036_854_775_807n
 
 export function nanos(value: bigint): Nanos {
-  assert(value <= nanosMax && value >= -nanosMax, `beyond int64: ${value}`)
+  assert(value <= nanosMax && value >= -nanosMax, 'beyond int64', value)
   return value as Nanos
 }
 

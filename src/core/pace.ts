@@ -50,7 +50,7 @@ export function startThrottle(
   recent: Recent,
   now: Instant,
 ): Throttle {
-  assert(percent > 0 && percent <= 100, `a throttle admits 1 to 100 percent, not ${percent}`)
+  assert(percent > 0 && percent <= 100, 'a throttle admits 1 to 100 percent', percent)
   const baselinePerHour = Math.max(leastPerHour, admittedLastHour(recent, now))
   const started = { label, percent, baselinePerHour, nextAt: now }
   // The first paced call waits a full step too: the pace holds from the moment it begins.

@@ -6,7 +6,7 @@ declare const unit: unique symbol
 export type Instant = number & { readonly [unit]: 'ms' }
 
 export function instant(ms: number): Instant {
-  assert(Number.isSafeInteger(ms), `not a whole millisecond: ${ms}`)
+  assert(Number.isSafeInteger(ms), 'not a whole millisecond', ms)
   return ms as Instant
 }
 

@@ -38,7 +38,11 @@ export class PlainClient implements Client {
     for (const name in headers) {
       const value = headers[name]
       if (value === undefined) continue
-      assert(!unsafeValue.test(value) && !unsafeName.test(name), `header ${name} cannot be sent`)
+      assert(
+        !unsafeValue.test(value) && !unsafeName.test(name),
+        'a header that cannot be sent',
+        name,
+      )
       head += `${name}: ${value}\r\n`
     }
     if (headers.date === undefined) head += `date: ${httpDate()}\r\n`

@@ -28,6 +28,6 @@ export function bodyAt(nowMs: number, chance: string): string {
 
 export function makeId<Kind extends string>(kind: Kind, text: string): Id<Kind> {
   const id = parseId(kind, `${kind}_${text}`)
-  assert(id !== null, `bad id body "${text}"`)
+  assert(id !== null, 'bad id body', text)
   return id
 }

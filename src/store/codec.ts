@@ -136,7 +136,7 @@ function linesFromText(text: string, numbers: Numbers): readonly HoldLine[] {
   if (text === '') return []
   return text.split(',').map((part) => {
     const [number, unit, amount, posted] = part.split(':')
-    assert(number !== undefined && amount !== undefined, `bad hold line "${part}"`)
+    assert(number !== undefined && amount !== undefined, 'bad hold line', part)
     return {
       account: numbers.keyOf(BigInt(number)),
       unit: unit as LimitUnit,
@@ -200,7 +200,8 @@ export function changesFromText(text: string): readonly NumberedChange[] {
   let change = { posted: 0n, pending: 0n }
   return text.split(',').map((line) => {
     const [digits, posted, pending] = line.split(':')
-    assert(digits !== undefined && posted !== undefined && pending !== undefined, `line "${line}"`)
+    const isWhole = digits !== undefined && posted !== undefined && pending !== undefined
+    assert(isWhole, 'bad entry line', line)
     const own = line.slice(digits.length)
     if (own !== what) change = { posted: BigInt(posted), pending: BigInt(pending) }
     what = own
