@@ -100,13 +100,22 @@ export function availableIn(account: Account, rule: BudgetRule, relief: Relief):
   return limit + relief.extra - account.posted - account.pending
 }
 
-/** The one place where a balance changes. */
-export function post(account: Account, change: { posted: bigint; pending: bigint }): Account {
+export interface Change {
+  readonly posted: bigint
+  readonly pending: bigint
+}
+
+/** The one place where a balance changes. `pace`: what it becomes, where admitting moves it. */
+export function post(
+  account: Account,
+  change: Change,
+  { recent, throttle }: Pick<Account, 'recent' | 'throttle'> = account,
+): Account {
   const pending = account.pending + change.pending
   const posted = account.posted + change.posted
   assert(pending >= 0n, 'pending fell below zero', account.key)
   assert(posted >= 0n, 'posted fell below zero', account.key)
-  return { ...account, posted, pending }
+  return { ...account, posted, pending, recent, throttle }
 }
 
 /**

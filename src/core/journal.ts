@@ -166,7 +166,8 @@ export type Result =
 export type Rules = (id: BudgetId) => BudgetRule | null
 
 export interface LedgerState {
-  readonly accounts: ReadonlyMap<AccountKey, Account>
+  /** Those that `accountsOf` names, in its order; null: not opened yet. */
+  readonly accounts: readonly (Account | null)[]
   readonly hold: Hold | null
   readonly overrides: readonly Override[]
   readonly isMarked: (id: string) => boolean

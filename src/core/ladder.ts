@@ -15,16 +15,21 @@ export interface Climbed {
   readonly alerts: readonly Alert[]
 }
 
+/** Where nothing fired: most of the time. */
+export const atRest = (account: Account): Climbed => ({ account, alerts: none })
+
+const none: readonly Alert[] = []
+
 /**
  * The account with its stages brought up to date with what is posted, and the alerts that fired.
  */
 export function climb(account: Account, rule: BudgetRule, now: Instant): Climbed {
   // A rule of 0 denies: there is nothing to climb.
-  if (rule.amount === 0n) return { account, alerts: [] }
+  if (rule.amount === 0n) return atRest(account)
   const [lowest] = rule.ladder
-  const atRest = account.fired.length === 0 && account.throttle === null
-  if (lowest === undefined || (atRest && account.posted < thresholdAmount(rule.amount, lowest))) {
-    return { account, alerts: [] }
+  const isLow = account.fired.length === 0 && account.throttle === null
+  if (lowest === undefined || (isLow && account.posted < thresholdAmount(rule.amount, lowest))) {
+    return atRest(account)
   }
   let fired = account.fired
   let throttle = account.throttle
@@ -53,7 +58,7 @@ export function climb(account: Account, rule: BudgetRule, now: Instant): Climbed
 
 /** A limit was edited: stages above what is posted are armed again, those below it fire. */
 export function rearm(account: Account, rule: BudgetRule, now: Instant): Climbed {
-  if (account.amount === rule.amount) return { account, alerts: [] }
+  if (account.amount === rule.amount) return atRest(account)
   const stops = new Set(rule.ladder.filter(isStop).map(({ label }) => label))
   const fired = account.fired.filter((label) => !stops.has(label))
   return climb({ ...account, amount: rule.amount, fired }, rule, now)
@@ -63,7 +68,7 @@ export function rearm(account: Account, rule: BudgetRule, now: Instant): Climbed
 export function stopped(account: Account, rule: BudgetRule, now: Instant): Climbed {
   const stop = rule.ladder.find(isStop)
   if (stop === undefined || account.fired.includes(stop.label) || rule.amount === 0n) {
-    return { account, alerts: [] }
+    return atRest(account)
   }
   return {
     account: { ...account, fired: [...account.fired, stop.label] },

@@ -4,8 +4,8 @@
 import { assert } from '#lib/assert.ts'
 import {
   type Account,
+  type AccountKey,
   type AccountRef,
-  accountKey,
   availableIn,
   isThrottled,
   openAccount,
@@ -16,6 +16,7 @@ import type { BudgetRule, LimitUnit } from './budget.ts'
 import {
   type Applied,
   type Asking,
+  type EntryLine,
   type Hold,
   type HoldCommand,
   type HoldLine,
@@ -42,15 +43,15 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
   assert(command.expiresAt > now, 'a hold expires in the future')
 
   const alerts: Alert[] = []
-  const lines = command.accounts.map((ref): Line => {
-    const found = state.accounts.get(accountKey(ref, now)) ?? openAccount(ref, now)
-    const { account, alerts: rearmed } = rearm(found, ref.rule, now)
+  const lines = command.accounts.map((ref, i): Line => {
+    const { rule, value } = ref
+    const found = state.accounts[i] ?? openAccount(ref, now)
+    const { account, alerts: rearmed } = rearm(found, rule, now)
     alerts.push(...rearmed)
     const relief = reliefOf(state.overrides, account, now)
-    return { ...ref, account, relief, isSeated: isSeated(state, ref, account, command) }
+    return { rule, value, account, relief, isSeated: isSeated(state, ref, account, command) }
   })
-  const keys = new Set(lines.map(({ account }) => account.key))
-  assert(keys.size === lines.length, 'an account is held once')
+  assert(areApart(lines.map(({ account }) => account.key)), 'an account is held once')
 
   const cap = fittingCap(lines, command.asking)
   const short = cap === null ? tightest(lines, command.asking) : null
@@ -62,6 +63,10 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
   assert(cap !== null, 'a cap fits unless an account is short')
   return admitted(lines, alerts, command, cap, now)
 }
+
+/** A call has few accounts: to look along them is less than to build a set. */
+const areApart = (keys: readonly AccountKey[]): boolean =>
+  keys.every((key, i) => keys.indexOf(key) === i)
 
 function repeatOf(state: LedgerState, hold: Hold, command: HoldCommand): Applied {
   const same =
@@ -161,8 +166,7 @@ function denied(
   const fired = [...alerts]
   const touched = new Map(
     lines
-      .filter(({ account }) => state.accounts.get(account.key) !== undefined)
-      .filter(({ account }) => state.accounts.get(account.key) !== account)
+      .filter(({ account }, i) => state.accounts[i] !== null && state.accounts[i] !== account)
       .map(({ account }) => [account.key, account]),
   )
   if (now !== undefined && result.status === 'limit_exceeded' && !result.held) {
@@ -181,6 +185,16 @@ function denied(
 /** Only budgets have a pace to take: the steps of quotas and of caps on runs warn or stop. */
 const canThrottle = ({ unit, per }: BudgetRule): boolean => unit === 'usd' && per !== 'run'
 
+function paceAfter(
+  { account, rule, relief }: Line,
+  now: Instant,
+): Pick<Account, 'recent' | 'throttle'> {
+  const { throttle } = account
+  const recent = canThrottle(rule) ? noteAdmitted(account.recent, now) : account.recent
+  if (throttle === null || !isThrottled(account, rule, relief)) return { recent, throttle }
+  return { recent, throttle: takeSlot(throttle, now) }
+}
+
 function admitted(
   lines: readonly Line[],
   alerts: readonly Alert[],
@@ -190,19 +204,17 @@ function admitted(
 ): Applied {
   const { asking, conversation } = command
   const holdLines: HoldLine[] = []
+  const entryLines: EntryLine[] = []
   const marks = [...command.marks]
   const accounts = lines.map((line) => {
-    const { account, rule, relief } = line
+    const { account, rule } = line
     const amount = lineAmount(line, asking, cap)
     if (rule.unit === 'conversations' && !line.isSeated && conversation !== null) {
       marks.push({ id: seatOf(account.key, conversation), value: command.hold })
     }
     holdLines.push({ account: account.key, unit: rule.unit, amount, posted: null })
-    const held = post(account, { posted: 0n, pending: amount })
-    const recent = canThrottle(rule) ? noteAdmitted(held.recent, now) : held.recent
-    const { throttle } = held
-    if (throttle === null || !isThrottled(account, rule, relief)) return { ...held, recent }
-    return { ...held, recent, throttle: takeSlot(throttle, now) }
+    entryLines.push({ account: account.key, posted: 0n, pending: amount })
+    return post(account, { posted: 0n, pending: amount }, paceAfter(line, now))
   })
   const hold: Hold = {
     id: command.hold,
@@ -233,7 +245,7 @@ function admitted(
       overage: 0n as Nanos,
       reason: null,
       author: null,
-      lines: holdLines.map(({ account, amount }) => ({ account, posted: 0n, pending: amount })),
+      lines: entryLines,
     },
   }
 }

@@ -29,7 +29,7 @@ import {
   type SettleCommand,
   unchanged,
 } from './journal.ts'
-import { alertId, climb } from './ladder.ts'
+import { alertId, atRest, climb } from './ladder.ts'
 import { applyHold } from './ledger-hold.ts'
 import type { Nanos } from './money.ts'
 import type { Instant } from './time.ts'
@@ -178,20 +178,21 @@ function end(state: LedgerState, hold: Hold, ending: Ending, now: Instant): Appl
   const accounts: Account[] = []
   const alerts: Alert[] = []
   const entryLines: EntryLine[] = []
-  const lines = hold.lines.map((line) => {
+  const lines = hold.lines.map((line, i) => {
     const posted = postedAs(line, ending)
     const change = {
+      account: line.account,
       posted: posted - (line.posted ?? 0n),
       pending: wasPending ? -line.amount : 0n,
     }
-    const before = state.accounts.get(line.account)
-    assert(before !== undefined, 'not loaded by the store', line.account)
+    const before = state.accounts[i] ?? null
+    assert(before !== null, 'not loaded by the store', line.account)
     const rule = state.rules(before.budget)
     const after = post(before, change)
-    const climbed = rule === null ? { account: after, alerts: [] } : climb(after, rule, now)
+    const climbed = rule === null ? atRest(after) : climb(after, rule, now)
     accounts.push(climbed.account)
     alerts.push(...climbed.alerts)
-    entryLines.push({ account: line.account, ...change })
+    entryLines.push(change)
     return { ...line, posted }
   })
   const overage = overageOf(hold, ending)
@@ -250,8 +251,7 @@ function overageOf(hold: Hold, { cost, kind }: Ending): Nanos {
 
 /** Told once a hold, on the account with money nearest to its end, or on the call alone. */
 function overageAlert(state: LedgerState, hold: Hold, overage: Nanos, now: Instant): Alert {
-  const line = hold.lines.find(({ unit }) => unit === 'usd')
-  const account = line === undefined ? undefined : state.accounts.get(line.account)
+  const account = state.accounts[hold.lines.findIndex(({ unit }) => unit === 'usd')]
   return {
     id: alertId(`overage|${hold.id}|${now}`),
     kind: 'overage',

@@ -49,6 +49,7 @@ export function reliefOf(
   account: { budget: BudgetId; value: string | null },
   now: Instant,
 ): Relief {
+  if (overrides.length === 0) return noRelief
   let extra = 0n
   let lifted = false
   for (const override of overrides) {

@@ -7,7 +7,14 @@
 import { accountsFor, type Account, type AccountKey } from './account.ts'
 import type { Alert } from './alert.ts'
 import { type BudgetRule, periodOf } from './budget.ts'
-import type { Hold, HoldCommand, Result, Rules } from './journal.ts'
+import {
+  accountsOf,
+  type Command,
+  type Hold,
+  type HoldCommand,
+  type Result,
+  type Rules,
+} from './journal.ts'
 import { apply } from './ledger.ts'
 import type { Nanos } from './money.ts'
 import type { Override } from './override.ts'
@@ -134,8 +141,10 @@ function ask(replay: Replay, past: Hold, at: Instant): void {
   const overrides = policy.overrides.filter(
     ({ decidedAt }) => decidedAt !== null && decidedAt <= at,
   )
-  const state = { accounts, hold: null, overrides, isMarked, rules }
-  const applied = apply(state, commandOf(replay, past), at)
+  const command = commandOf(replay, past)
+  const found = foundFor(replay, command, null, at)
+  const state = { accounts: found, hold: null, overrides, isMarked, rules }
+  const applied = apply(state, command, at)
   for (const account of applied.accounts) accounts.set(account.key, account)
   for (const mark of applied.marks) marks.add(mark.id)
   tell(replay, applied.alerts, at)
@@ -195,17 +204,17 @@ function end(replay: Replay, past: Hold, at: Instant): void {
   if (hold === undefined) return
   replay.open.delete(past.id)
   const { accounts, rules, policy } = replay
-  const state = { accounts, hold, overrides: policy.overrides, isMarked: () => false, rules }
   const id = { hold: hold.id, facts: {} }
   const basis = past.basis === 'presumed' ? ('presumed' as const) : ('actual' as const)
   const cost = past.cost ?? (0n as Nanos)
-  const applied = apply(
-    state,
+  const command: Command =
     past.state === 'voided'
       ? { kind: 'void', ...id }
-      : { kind: 'settle', ...id, cost, tokens: past.tokens, basis },
-    at,
-  )
+      : { kind: 'settle', ...id, cost, tokens: past.tokens, basis }
+  const { overrides } = policy
+  const found = foundFor(replay, command, hold, at)
+  const state = { accounts: found, hold, overrides, isMarked: () => false, rules }
+  const applied = apply(state, command, at)
   for (const account of applied.accounts) accounts.set(account.key, account)
   // What was billed beyond its hold was told then, under any policy.
   tell(
@@ -214,6 +223,15 @@ function end(replay: Replay, past: Hold, at: Instant): void {
     at,
   )
   prune(replay, at)
+}
+
+function foundFor(
+  { accounts }: Replay,
+  command: Command,
+  hold: Hold | null,
+  at: Instant,
+): readonly (Account | null)[] {
+  return accountsOf(command, hold, at).map((key) => accounts.get(key) ?? null)
 }
 
 function tell({ from, tally }: Replay, alerts: readonly Alert[], at: Instant): void {

@@ -53,16 +53,8 @@ export interface KnownRules {
 
 export function execute(rows: Rows, command: Command, now: Instant, rules: Rules): Outcome {
   const hold = command.kind === 'hold' ? rows.holdBefore(command.hold) : rows.hold(command.hold)
-  const accounts = new Map<AccountKey, Account>()
-  const budgets = new Set<BudgetId>()
-  for (const key of accountsOf(command, hold, now)) {
-    const account = rows.account(key)
-    if (account === null) continue
-    accounts.set(key, account)
-    budgets.add(account.budget)
-  }
-  if (command.kind === 'hold') for (const { rule } of command.accounts) budgets.add(rule.id)
-  const overrides = rows.overridesOf(budgets)
+  const accounts = accountsOf(command, hold, now).map((key) => rows.account(key))
+  const overrides = rows.overridesOf(budgetsOf(command, accounts))
   const isMarked = (id: string): boolean => rows.isMarked(id)
   const applied = apply({ accounts, hold, overrides, isMarked, rules }, command, now)
   for (const account of applied.accounts) rows.saveAccount(account)
@@ -75,8 +67,17 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   if (applied.entry !== null) rows.addEntry(applied.entry)
   for (const alert of applied.alerts) rows.addAlert(alert)
   for (const mark of applied.marks) rows.addMark(mark)
-  const touched = applied.accounts.length > 0 ? applied.accounts : [...accounts.values()]
+  const touched =
+    applied.accounts.length > 0 ? applied.accounts : accounts.filter((one) => one !== null)
   return { result: applied.result, accounts: touched, overrides, alerts: applied.alerts }
+}
+
+/** Whose overrides count. */
+function budgetsOf(command: Command, accounts: readonly (Account | null)[]): ReadonlySet<BudgetId> {
+  const budgets = new Set<BudgetId>()
+  if (command.kind === 'hold') for (const { rule } of command.accounts) budgets.add(rule.id)
+  else for (const account of accounts) if (account !== null) budgets.add(account.budget)
+  return budgets
 }
 
 /** A rule that is to be counted, and the time since which holds may lack its line. */

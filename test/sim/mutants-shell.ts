@@ -26,8 +26,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'a settlement lands in the period of its end',
     file: execute,
-    line: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key)',
-    with: 'for (const key of accountsOf(command, hold, now)) {\n    const account = rows.account(key.replace(/\\|\\d+/, `|${Math.floor(now / 3_600_000) * 3_600_000}`) as AccountKey)',
+    line: '.map((key) => rows.account(key))',
+    with: '.map((key) => rows.account(key.replace(/\\|\\d+/, `|${Math.floor(now / 3_600_000) * 3_600_000}`) as AccountKey))',
   },
   {
     name: 'the entry is not written',

@@ -45,8 +45,8 @@ const coreMutants: readonly Mutant[] = [
   {
     name: 'a hold is not added to pending',
     file: hold,
-    line: 'const held = post(account, { posted: 0n, pending: amount })',
-    with: 'const held = post(account, { posted: 0n, pending: 0n })',
+    line: 'return post(account, { posted: 0n, pending: amount }, paceAfter(line, now))',
+    with: 'return post(account, { posted: 0n, pending: 0n }, paceAfter(line, now))',
   },
   {
     name: 'an ending leaves pending behind',
