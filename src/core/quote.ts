@@ -86,13 +86,15 @@ export function quote(shape: CallShape, row: PriceRow): Quote {
     }
     return worst
   }
+  const atDearest = (tokens: number, ...of: readonly Meter[]): bigint =>
+    tokens === 0 ? 0n : BigInt(tokens) * dearest(of)
   const text = [...textMeters, ...writeMeters(shape)]
   // Audio and images may be billed as plain tokens too: the dearer of both bounds them.
   const fixedPicos =
-    BigInt(prompt.text) * dearest(text) +
-    BigInt(prompt.image) * dearest([...text, 'image_input']) +
-    BigInt(prompt.audio) * dearest([...text, 'audio_input', 'audio_cache_read']) +
-    BigInt(shape.thinkingOutsideCap * shape.choices) * dearest(['output']) +
+    atDearest(prompt.text, ...text) +
+    atDearest(prompt.image, ...text, 'image_input') +
+    atDearest(prompt.audio, ...text, 'audio_input', 'audio_cache_read') +
+    atDearest(shape.thinkingOutsideCap * shape.choices, 'output') +
     toolFees(shape, row) +
     roundingAllowance(reachable)
   const output = dearest([

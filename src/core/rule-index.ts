@@ -13,7 +13,12 @@ interface Placed {
 interface RuleIndex {
   /** Rules without a selector. */
   readonly all: readonly Placed[]
-  readonly byValue: ReadonlyMap<Dimension, ReadonlyMap<string, readonly Placed[]>>
+  readonly byValue: readonly ByValue[]
+}
+
+interface ByValue {
+  readonly dimension: Dimension
+  readonly values: Map<string, Placed[]>
 }
 
 /** Most values first: a rule is found by the first of these that its selector names. */
@@ -36,14 +41,15 @@ export function matching(
   attribution: Attribution,
 ): readonly BudgetRule[] {
   const { all, byValue } = indexOf(rules)
-  let found = [...all]
-  for (const [dimension, values] of byValue) {
+  const found = [...all]
+  for (const { dimension, values } of byValue) {
     const value = attribution[dimension]
     const placed = value === null ? undefined : values.get(value)
     if (placed === undefined) continue
-    found = found.concat(placed.filter(({ rule }) => matches(rule.selector, attribution)))
+    for (const one of placed) if (matches(one.rule.selector, attribution)) found.push(one)
   }
-  return found.sort((a, b) => a.at - b.at).map(({ rule }) => rule)
+  if (found.length > all.length) found.sort((a, b) => a.at - b.at)
+  return found.map(({ rule }) => rule)
 }
 
 const indexes = new WeakMap<readonly BudgetRule[], RuleIndex>()
@@ -59,7 +65,7 @@ function indexOf(rules: readonly BudgetRule[]): RuleIndex {
 
 function indexed(rules: readonly BudgetRule[]): RuleIndex {
   const all: Placed[] = []
-  const byValue = new Map<Dimension, Map<string, Placed[]>>()
+  const byValue: ByValue[] = []
   for (const [at, rule] of rules.entries()) {
     const dimension = tellingApart.find((name) => rule.selector[name] !== undefined)
     const value = dimension === undefined ? undefined : rule.selector[dimension]
@@ -67,8 +73,12 @@ function indexed(rules: readonly BudgetRule[]): RuleIndex {
       all.push({ rule, at })
       continue
     }
-    const values = byValue.get(dimension) ?? new Map<string, Placed[]>()
-    byValue.set(dimension, values)
+    let known = byValue.find((one) => one.dimension === dimension)
+    if (known === undefined) {
+      known = { dimension, values: new Map() }
+      byValue.push(known)
+    }
+    const { values } = known
     const placed = values.get(value) ?? []
     values.set(value, placed)
     placed.push({ rule, at })

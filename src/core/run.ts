@@ -59,6 +59,8 @@ export function runAccounts(
 
 /** The agents of a chain from its start, where the last one came back more than `returns` times. */
 export function circleIn(runs: readonly RunScope[], returns: number): readonly string[] | null {
+  // Most calls stand in a chain too short to have come back so often.
+  if (runs.length < returns + 2) return null
   const agents = runs.flatMap(({ attribution: { agent } }) => agent ?? []).toReversed()
   const last = agents.at(-1)
   const seen = agents.filter((agent) => agent === last).length

@@ -52,18 +52,22 @@ export const dayMs = 24 * hourMs
 
 /** What a hold that changed changes; null: nothing. */
 export function spendChange(before: Hold | null, after: Hold): SpendChange | null {
-  const [was, is] = [spendOf(before), spendOf(after)]
+  const was = spendOf(before)
+  const is = spendOf(after)
   const change = {
     calls: is.calls - was.calls,
     tokens: is.tokens - was.tokens,
     cost: (is.cost - was.cost) as Nanos,
     presumed: (is.presumed - was.presumed) as Nanos,
   }
-  if (Object.values(change).every((amount) => amount === 0n)) return null
+  if (isNothing(change)) return null
   const { business_unit, team, agent, environment, provider, model } = after.attribution
   const scope = { business_unit, team, agent, environment, provider, model }
   return { ...change, hour: instant(after.madeAt - (after.madeAt % hourMs)), scope }
 }
+
+const isNothing = ({ calls, tokens, cost, presumed }: Spend): boolean =>
+  calls === 0n && tokens === 0n && cost === 0n && presumed === 0n
 
 const none: Spend = { calls: 0n, tokens: 0n, cost: 0n as Nanos, presumed: 0n as Nanos }
 

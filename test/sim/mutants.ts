@@ -158,8 +158,8 @@ const coreMutants: readonly Mutant[] = [
   {
     name: 'the quote forgets thinking outside the cap',
     file: 'src/core/quote.ts',
-    line: 'BigInt(shape.thinkingOutsideCap * shape.choices)',
-    with: 'BigInt(0 * shape.choices)',
+    line: 'atDearest(shape.thinkingOutsideCap * shape.choices',
+    with: 'atDearest(0 * shape.choices',
     seenBy: quotes,
   },
   {
