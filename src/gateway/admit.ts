@@ -37,15 +37,16 @@ export async function admit(
   no: number,
 ): Promise<Admission> {
   const deadline = after(deps.clock.now(), opened.snapshot.policy.maxWaitMs)
+  const attribution = attributionOf(opened, target)
   let hasSlot = false
   for (;;) {
     if (opened.client.gone) return { kind: 'gone' }
     // Asked for in the same turn as it is put to the ledger: whatever config comes after this is
     // counted after it.
     const serving = { ...opened, snapshot: deps.snapshot() }
-    const frozen = frozenRefusal(deps, serving, target)
+    const frozen = frozenRefusal(deps, serving, attribution)
     if (frozen !== null) return { kind: 'refused', refusal: frozen, outcome: null }
-    const paced = hasSlot ? null : slowed(deps, serving, target)
+    const paced = hasSlot ? null : slowed(deps, attribution)
     if (paced !== null) {
       const waitMs = pacedWait(serving, paced.retryAt, deps.clock.now(), deadline)
       if (waitMs === null || waiting.count >= deps.limits.waitersMax) {
@@ -56,7 +57,7 @@ export async function admit(
     }
     // Once is enough, however often it then waits for room.
     hasSlot = true
-    const command = holdCommand(serving, target, no)
+    const command = holdCommand(serving, target, attribution, no)
     const now = deps.clock.now()
     const expiresAt = after(now, deps.limits.holdMs)
     const outcome = await books.hold({ ...command.hold, expiresAt })
@@ -81,8 +82,12 @@ export async function admit(
   }
 }
 
-function frozenRefusal(deps: GatewayDeps, serving: Serving, target: Target): Refusal | null {
-  const freeze = frozenBy(deps.freezes(), attributionOf(serving, target), deps.clock.now())
+function frozenRefusal(
+  deps: GatewayDeps,
+  serving: Serving,
+  attribution: Attribution,
+): Refusal | null {
+  const freeze = frozenBy(deps.freezes(), attribution, deps.clock.now())
   if (freeze === null) return null
   const { id, codex } = serving
   const message =
@@ -102,10 +107,10 @@ async function pause(waiting: Waiting, work: () => Promise<void>): Promise<void>
 
 const pacesOf = new WeakMap<GatewayDeps, Paces>()
 
-function slowed(deps: GatewayDeps, serving: Serving, target: Target): ReturnType<Paces['take']> {
+function slowed(deps: GatewayDeps, attribution: Attribution): ReturnType<Paces['take']> {
   const paces = pacesOf.get(deps) ?? new Paces()
   pacesOf.set(deps, paces)
-  return paces.take(deps.paces(), attributionOf(serving, target), deps.clock.now())
+  return paces.take(deps.paces(), attribution, deps.clock.now())
 }
 
 function attributionOf({ principal }: Serving, { model, provider }: Target): Attribution {
@@ -164,12 +169,12 @@ function capToWrite({ parsed }: Serving, wanted: Quote, hold: Hold): number | nu
 function holdCommand(
   serving: Serving,
   target: Target,
+  attribution: Attribution,
   no: number,
 ): { readonly hold: Omit<HoldCommand, 'expiresAt'>; readonly quote: Quote } {
   const { snapshot, parsed, principal, runs, id } = serving
   const free = parsed.endpoint.operation === 'count_tokens'
   const wanted = target.row === null || free ? freeQuote(serving) : quote(parsed.shape, target.row)
-  const attribution = attributionOf(serving, target)
   const accounts = [
     ...accountsFor(snapshot.budgets, attribution),
     ...runAccounts(snapshot.runs, runs.scopes, attribution),

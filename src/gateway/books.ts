@@ -76,7 +76,16 @@ export class Books {
         late: () => resolve(late),
       }
       this.#commits.add(commit)
-      run.then(resolve, reject).finally(() => this.#commits.delete(commit))
+      run.then(
+        (outcome) => {
+          this.#commits.delete(commit)
+          resolve(outcome)
+        },
+        (error: unknown) => {
+          this.#commits.delete(commit)
+          reject(error)
+        },
+      )
       if (!this.#watching) void this.#watch()
     })
   }

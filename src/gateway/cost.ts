@@ -34,9 +34,8 @@ export function costOf(serving: Serving, attempt: Attempt, report: UsageReport):
   if (!net.ok) return presumed(attempt, net.problem.message, report)
   const { cost, lines, oddity } = net.value
   const told = oddity === null ? report : { ...report, oddities: [...report.oddities, oddity] }
-  const costed = known(cost, usage, told, lines)
-  const facts = { ...costed.facts, ...context, ...listCost(serving, attempt, report, context) }
-  return { ...costed, facts }
+  const terms = { ...context, ...listCost(serving, attempt, report, context) }
+  return known(cost, usage, told, lines, terms)
 }
 
 /** What it would have cost without a contract, and which terms it was charged at. */
@@ -74,6 +73,7 @@ function known(
   usage: Usage,
   report: UsageReport,
   lines: readonly ChargeLine[],
+  terms: Facts = {},
 ): Costed {
   const tokens =
     promptTokens(usage) +
@@ -98,6 +98,7 @@ function known(
         usd_per_million: formatUsd((unitPrice * 1000n) as Nanos),
         ...timesOf(multiplier),
       })),
+      ...terms,
     },
   }
 }

@@ -22,9 +22,11 @@ const credentialHeaders = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-
 
 /** The one secret presented. Two different ones are refused: nobody should guess which counts. */
 export function credentialOf(headers: Headers): Result<string, IdentityProblem> {
-  const found = new Set<string>()
+  let found: string | null = null
+  let isAmbiguous = false
   for (const name of credentialHeaders) {
-    const values = headers[name] ?? []
+    const values = headers[name]
+    if (values === undefined) continue
     if (values.length > 1) {
       return failed({
         code: 'invalid_request',
@@ -32,18 +34,18 @@ export function credentialOf(headers: Headers): Result<string, IdentityProblem> 
         param: name,
       })
     }
-    const [value] = values
-    if (value === undefined) continue
-    const bearer = /^bearer\s+(.*)$/i.exec(value)
-    const secret = (name === 'authorization' ? (bearer?.[1] ?? '') : value).trim()
-    if (secret !== '') found.add(secret)
+    const [value = ''] = values
+    const bearer = name === 'authorization' ? /^bearer\s+(.*)$/i.exec(value)?.[1] : value
+    const secret = (bearer ?? '').trim()
+    if (secret === '') continue
+    isAmbiguous ||= found !== null && found !== secret
+    found ??= secret
   }
-  const [secret, second] = [...found]
-  if (secret === undefined) {
+  if (found === null) {
     return failed(badKey('No key: send a virtual key as "Authorization: Bearer vk_...".'))
   }
-  if (second !== undefined) return failed(badKey('Two different keys were sent: send one.'))
-  return succeeded(secret)
+  if (isAmbiguous) return failed(badKey('Two different keys were sent: send one.'))
+  return succeeded(found)
 }
 
 export function usableKey(

@@ -109,11 +109,10 @@ export function relayJson(underway: Underway, status: number, headers: Headers):
       const costed = costOf(serving, attempt, report)
       const outcome = await endCosted(underway, costed, status)
       if (!client.gone) {
-        client.start(status, {
-          ...servedHeaders(underway, outcome, headers),
-          'bursar-cost-usd': formatUsd(costed.cost),
-          'content-length': String(body.byteLength),
-        })
+        const told = servedHeaders(underway, outcome, headers)
+        told['bursar-cost-usd'] = formatUsd(costed.cost)
+        told['content-length'] = String(body.byteLength)
+        client.start(status, told)
         client.write(body)
         client.end()
       }

@@ -31,14 +31,14 @@ export class Runs {
   async chainOf({ run, parentRun, attribution }: Principal): Promise<RunChain> {
     const own = runId(run, attribution)
     if (own === null) return noRuns
-    const known = await this.#link(own)
+    const known = this.#links.get(own) ?? (await this.#load(own))
     const link: RunLink = known ?? { parent: runId(parentRun, attribution), attribution }
     const scopes: RunScope[] = [{ id: own, attribution }]
-    const seen = new Set([own])
-    for (let at = link.parent; at !== null && !seen.has(at) && scopes.length < depthMax; ) {
-      seen.add(at)
+    const isSeen = (one: string): boolean => scopes.some(({ id }) => id === one)
+    for (let at = link.parent; at !== null && !isSeen(at) && scopes.length < depthMax; ) {
+      const started = this.#links.get(at) ?? (await this.#load(at))
       // A parent that has made no call yet has the caps that its children would have.
-      const parent: RunLink = (await this.#link(at)) ?? { parent: null, attribution }
+      const parent: RunLink = started ?? { parent: null, attribution }
       scopes.push({ id: at, attribution: parent.attribution })
       at = parent.parent
     }
@@ -46,9 +46,7 @@ export class Runs {
     return { scopes, marks }
   }
 
-  async #link(id: string): Promise<RunLink | null> {
-    const kept = this.#links.get(id)
-    if (kept !== undefined) return kept
+  async #load(id: string): Promise<RunLink | null> {
     const text = await this.#store.mark(runMark(id))
     if (text === null) return null
     const link = fromJson(text) as RunLink

@@ -175,9 +175,9 @@ export function servedHeaders(
   out['x-request-id'] ??= serving.id
   if (clampedTo !== null) out['bursar-clamped-max-tokens'] = String(clampedTo)
   const warnings = [
-    ...(target.unpriced ? [`model "${target.model}" has no price`] : []),
-    ...[claimWarning(serving)].filter((one) => one !== null),
-  ]
+    target.unpriced ? `model "${target.model}" has no price` : null,
+    claimWarning(serving),
+  ].filter((one) => one !== null)
   if (warnings.length > 0) out['bursar-warning'] = warnings.join('; ')
   return out
 }
