@@ -100,29 +100,40 @@ function isSeated(
   )
 }
 
-function lineAmount({ rule, isSeated }: Line, asking: Asking, cap: number): bigint {
-  return isSeated ? 0n : amountOf(rule.unit, asking, cap)
+/** What a call with some output cap takes: the same from each account of a unit. */
+interface Amounts {
+  readonly usd: Nanos
+  readonly tokens: bigint
 }
 
-/** What a call with this output cap takes from an account. */
-export function amountOf(unit: LimitUnit, asking: Asking, cap: number): bigint {
-  if (unit === 'usd') {
-    return roundPicosUp(asking.fixedPicos + asking.picosPerOutputToken * BigInt(cap))
+function amountsAt(cap: number, asking: Asking): Amounts {
+  return {
+    usd: roundPicosUp(asking.fixedPicos + asking.picosPerOutputToken * BigInt(cap)),
+    tokens: BigInt(asking.fixedTokens + asking.tokensPerCap * cap),
   }
-  return unit === 'tokens' ? BigInt(asking.fixedTokens + asking.tokensPerCap * cap) : 1n
+}
+
+function amountOf(unit: LimitUnit, { usd, tokens }: Amounts): bigint {
+  return unit === 'usd' ? usd : unit === 'tokens' ? tokens : 1n
+}
+
+function lineAmount({ rule, isSeated }: Line, amounts: Amounts): bigint {
+  return isSeated ? 0n : amountOf(rule.unit, amounts)
 }
 
 /** The largest cap that every account can pay, at most what was asked; null below the floor. */
 function fittingCap(lines: readonly Line[], asking: Asking): number | null {
   let cap = asking.outputCap
+  let amounts = amountsAt(cap, asking)
   for (const line of lines) {
     const { account, rule, relief } = line
     const available = availableIn(account, rule, relief)
     if (available === null || line.isSeated) continue
-    if (amountOf(rule.unit, asking, cap) <= available) continue
+    if (amountOf(rule.unit, amounts) <= available) continue
     const fits = capWithin(available, rule.unit, asking)
     if (fits === null || fits < Math.min(asking.outputCapFloor, asking.outputCap)) return null
     cap = Math.min(cap, fits)
+    amounts = amountsAt(cap, asking)
   }
   return cap
 }
@@ -139,11 +150,11 @@ function capWithin(available: bigint, unit: LimitUnit, asking: Asking): number |
 
 /** The account that is short, the one farthest from room first: money last among equals. */
 function tightest(lines: readonly Line[], asking: Asking): Result {
-  const floor = Math.min(asking.outputCapFloor, asking.outputCap)
+  const amounts = amountsAt(Math.min(asking.outputCapFloor, asking.outputCap), asking)
   const short = lines.flatMap((line) => {
     const { account, rule, relief, isSeated: seated } = line
     const available = availableIn(account, rule, relief)
-    const needed = lineAmount(line, asking, floor)
+    const needed = lineAmount(line, amounts)
     if (available === null || seated || needed <= available) return []
     // Room that only calls in flight hold may come back; what is posted does not, nor does a
     // conversation that has begun.
@@ -202,19 +213,21 @@ function admitted(
   cap: number,
   now: Instant,
 ): Applied {
-  const { asking, conversation } = command
+  const { conversation } = command
+  const amounts = amountsAt(cap, command.asking)
   const holdLines: HoldLine[] = []
   const entryLines: EntryLine[] = []
   const marks = [...command.marks]
   const accounts = lines.map((line) => {
     const { account, rule } = line
-    const amount = lineAmount(line, asking, cap)
+    const amount = lineAmount(line, amounts)
     if (rule.unit === 'conversations' && !line.isSeated && conversation !== null) {
       marks.push({ id: seatOf(account.key, conversation), value: command.hold })
     }
     holdLines.push({ account: account.key, unit: rule.unit, amount, posted: null })
-    entryLines.push({ account: account.key, posted: 0n, pending: amount })
-    return post(account, { posted: 0n, pending: amount }, paceAfter(line, now))
+    const change = { account: account.key, posted: 0n, pending: amount }
+    entryLines.push(change)
+    return post(account, change, paceAfter(line, now))
   })
   const hold: Hold = {
     id: command.hold,
@@ -222,8 +235,8 @@ function admitted(
     state: 'pending',
     lines: holdLines,
     attribution: command.attribution,
-    amount: amountOf('usd', asking, cap) as Nanos,
-    tokens: Number(amountOf('tokens', asking, cap)),
+    amount: amounts.usd,
+    tokens: Number(amounts.tokens),
     outputCap: cap,
     cost: null,
     basis: null,

@@ -65,6 +65,9 @@ const typicalOutputTokens = 300
 
 /** Prompt classes a prompt token may end up in; the dearest reachable one bounds them all. */
 const textMeters: readonly Meter[] = ['input', 'cache_read']
+const imageMeters: readonly Meter[] = ['image_input']
+const audioMeters: readonly Meter[] = ['audio_input', 'audio_cache_read']
+const outputMeters: readonly Meter[] = ['output']
 
 export function quote(shape: CallShape, row: PriceRow): Quote {
   const outputCap = Math.min(shape.outputCap ?? row.maxOutputTokens, row.maxOutputTokens)
@@ -86,15 +89,15 @@ export function quote(shape: CallShape, row: PriceRow): Quote {
     }
     return worst
   }
-  const atDearest = (tokens: number, ...of: readonly Meter[]): bigint =>
-    tokens === 0 ? 0n : BigInt(tokens) * dearest(of)
+  const atDearest = (tokens: number, of: readonly Meter[], more: readonly Meter[] = []): bigint =>
+    tokens === 0 ? 0n : BigInt(tokens) * larger(dearest(of), dearest(more))
   const text = [...textMeters, ...writeMeters(shape)]
   // Audio and images may be billed as plain tokens too: the dearer of both bounds them.
   const fixedPicos =
-    atDearest(prompt.text, ...text) +
-    atDearest(prompt.image, ...text, 'image_input') +
-    atDearest(prompt.audio, ...text, 'audio_input', 'audio_cache_read') +
-    atDearest(shape.thinkingOutsideCap * shape.choices, 'output') +
+    atDearest(prompt.text, text) +
+    atDearest(prompt.image, text, imageMeters) +
+    atDearest(prompt.audio, text, audioMeters) +
+    atDearest(shape.thinkingOutsideCap * shape.choices, outputMeters) +
     toolFees(shape, row) +
     roundingAllowance(reachable)
   const output = dearest([
@@ -169,6 +172,7 @@ function likelyOutput(shape: CallShape, outputCap: number): number {
 const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 
 function scaledUp(rate: bigint, { numerator, denominator }: Ratio): bigint {
+  if (numerator === denominator) return rate
   return (rate * numerator + denominator - 1n) / denominator
 }
 

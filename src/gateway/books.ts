@@ -134,8 +134,9 @@ export class Books {
       for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, retryMsMax)) {
         const run = this.#deps.store.run(command, this.#deps.clock.now(), this.#rules())
         try {
-          if ((await this.#inTime(run)) === late) keep('a commit took too long')
-          const outcome = await run
+          const first = await this.#inTime(run)
+          if (first === late) keep('a commit took too long')
+          const outcome = first === late ? await run : first
           this.#recover()
           if (keeping !== null && (await keeping)) this.#deps.endings.forget(command.hold)
           for (const listener of [...this.#listeners]) listener()

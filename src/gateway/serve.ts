@@ -32,7 +32,7 @@ import {
 import type { Loops } from './loops.ts'
 import { plainRefusal, type RefusalFrame } from './refusals.ts'
 import type { Replays, Slot } from './replays.ts'
-import { noRuns, type Runs } from './runs.ts'
+import { noRuns, type RunChain, type Runs } from './runs.ts'
 import type { AttemptDesk, AttemptEnd } from './underway.ts'
 
 export interface Desk extends AttemptDesk {
@@ -108,7 +108,7 @@ function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 
 }
 
 /** Routes, holds and forwards a call whose caller and content are known. True: it was paid for. */
-async function serveOpened(desk: Desk, serving: Serving): Promise<boolean> {
+function serveOpened(desk: Desk, serving: Serving): Promise<boolean> | boolean {
   const { parsed, snapshot, principal } = serving
   const frame: RefusalFrame = { callId: serving.id, codex: serving.codex }
   const { dialect } = parsed.endpoint
@@ -138,11 +138,11 @@ async function serveRun(
   if (snapshot.runs.length === 0 && snapshot.loops.length === 0) {
     return tryTargets(desk, serving, targets)
   }
-  const runs = await desk.runs.chainOf(principal).catch((error: unknown) => {
-    if (error instanceof StoreUnavailable) return null
-    throw error
-  })
-  if (runs === null) {
+  let runs: RunChain
+  try {
+    runs = await desk.runs.chainOf(principal)
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
     refuseServing(desk.deps, serving, unavailable(serving))
     return false
   }
@@ -181,7 +181,7 @@ async function tryTargets(
 ): Promise<boolean> {
   const { deps, books, waiting } = desk
   const plan = targets
-    .flatMap((target) => Array.from({ length: 1 + target.provider.retries }, () => target))
+    .flatMap((target) => Array<Target>(1 + target.provider.retries).fill(target))
     .slice(0, deps.limits.attemptsMax)
   let last: Extract<AttemptEnd, { kind: 'failed' }> | null = null
   for (const [no, target] of plan.entries()) {

@@ -78,6 +78,7 @@ const credentials = new Set(['key', 'api_key', 'api-key', 'access_token'])
 function readQuery(
   query: string,
 ): { readonly forwarded: string } | 'bad_target' | 'credential_in_url' {
+  if (query === '') return { forwarded: '' }
   const kept: string[] = []
   for (const part of query.split(/[&;]/)) {
     const at = part.indexOf('=')

@@ -11,8 +11,8 @@ export const governanceMutants: readonly Mutant[] = [
   {
     name: 'a conversation counts with each of its calls',
     file: 'src/core/ledger-hold.ts',
-    line: 'return isSeated ? 0n : amountOf(rule.unit, asking, cap)',
-    with: 'return amountOf(rule.unit, asking, cap)',
+    line: 'return isSeated ? 0n : amountOf(rule.unit, amounts)',
+    with: 'return amountOf(rule.unit, amounts)',
     seenBy: stores,
   },
   {

@@ -20,8 +20,8 @@ const coreMutants: readonly Mutant[] = [
   {
     name: 'the limit is passed by one unit',
     file: hold,
-    line: 'amountOf(rule.unit, asking, cap) <= available) continue',
-    with: 'amountOf(rule.unit, asking, cap) <= available + 1_000_000n) continue',
+    line: 'amountOf(rule.unit, amounts) <= available) continue',
+    with: 'amountOf(rule.unit, amounts) <= available + 1_000_000n) continue',
   },
   {
     name: 'pending money does not count',
@@ -45,7 +45,7 @@ const coreMutants: readonly Mutant[] = [
   {
     name: 'a hold is not added to pending',
     file: hold,
-    line: 'return post(account, { posted: 0n, pending: amount }, paceAfter(line, now))',
+    line: 'return post(account, change, paceAfter(line, now))',
     with: 'return post(account, { posted: 0n, pending: 0n }, paceAfter(line, now))',
   },
   {
