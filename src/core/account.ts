@@ -4,6 +4,7 @@
  */
 import { assert } from '#lib/assert.ts'
 import type { BudgetId } from '#lib/id.ts'
+import { onceFor } from '#lib/once.ts'
 import { type BudgetRule, hardLimit, type LimitUnit, periodOf, thresholdAmount } from './budget.ts'
 import type { Relief } from './override.ts'
 import { noneRecent, type Recent, type Throttle } from './pace.ts'
@@ -130,13 +131,13 @@ export function isThrottled(account: Account, rule: BudgetRule, relief: Relief):
   return threshold !== undefined && account.posted >= thresholdAmount(rule.amount, threshold)
 }
 
-function warnedFrom(rule: BudgetRule): bigint {
+const warnedFrom = onceFor((rule: BudgetRule): bigint => {
   const [soft] = rule.ladder
   const eighty = (rule.amount * 8n + 9n) / 10n
   if (rule.unit === 'usd' || soft === undefined) return eighty
   const isSoft = soft.actions.every(({ kind }) => kind === 'notify')
   return isSoft ? thresholdAmount(rule.amount, soft) : eighty
-}
+})
 
 export type AccountState = 'ok' | 'warn' | 'over' | 'throttled' | 'stopped'
 

@@ -3,6 +3,7 @@
  * the way up. Money and counts share one shape, because the ledger holds both in one transaction.
  */
 import type { BudgetId } from '#lib/id.ts'
+import { onceFor } from '#lib/once.ts'
 import type { Ratio } from './money.ts'
 import type { Dimension, Selector } from './scope.ts'
 import { type Instant, type Period, type PeriodKind, periodAt } from './time.ts'
@@ -51,24 +52,12 @@ export interface BudgetRule {
 }
 
 /** The amount at which the account is stopped, overrides apart; null: never. */
-export function hardLimit(rule: BudgetRule): bigint | null {
-  let limit = hardLimits.get(rule)
-  if (limit === undefined) {
-    limit = hardLimitOf(rule)
-    hardLimits.set(rule, limit)
-  }
-  return limit
-}
-
-/** Rules are frozen: asked several times a call, computed once. */
-const hardLimits = new WeakMap<BudgetRule, bigint | null>()
-
-function hardLimitOf(rule: BudgetRule): bigint | null {
+export const hardLimit = onceFor((rule: BudgetRule): bigint | null => {
   if (rule.mode === 'observe') return null
   if (rule.amount === 0n) return 0n
   const stop = rule.ladder.find(({ actions }) => actions.some(({ kind }) => kind === 'hard_stop'))
   return stop === undefined ? null : thresholdAmount(rule.amount, stop)
-}
+})
 
 export function thresholdAmount(amount: bigint, { at }: Threshold): bigint {
   return (amount * at.numerator) / at.denominator

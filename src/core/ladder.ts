@@ -27,8 +27,8 @@ export function climb(account: Account, rule: BudgetRule, now: Instant): Climbed
   // A rule of 0 denies: there is nothing to climb.
   if (rule.amount === 0n) return atRest(account)
   const [lowest] = rule.ladder
-  const isLow = account.fired.length === 0 && account.throttle === null
-  if (lowest === undefined || (isLow && account.posted < thresholdAmount(rule.amount, lowest))) {
+  const isClear = account.fired.length === 0 && account.throttle === null
+  if (lowest === undefined || (isClear && account.posted < thresholdAmount(rule.amount, lowest))) {
     return atRest(account)
   }
   let fired = account.fired

@@ -2,6 +2,7 @@
  * Which rules stand above a call, without asking each: a company may have one for every agent. The
  * rules are frozen, so they are sorted once, by the dimension that tells most of them apart.
  */
+import { onceFor } from '#lib/once.ts'
 import type { BudgetRule } from './budget.ts'
 import { type Attribution, type Dimension, matches } from './scope.ts'
 
@@ -40,7 +41,7 @@ export function matching(
   rules: readonly BudgetRule[],
   attribution: Attribution,
 ): readonly BudgetRule[] {
-  const { all, byValue } = indexOf(rules)
+  const { all, byValue } = indexed(rules)
   const found = [...all]
   for (const { dimension, values } of byValue) {
     const value = attribution[dimension]
@@ -52,18 +53,7 @@ export function matching(
   return found.map(({ rule }) => rule)
 }
 
-const indexes = new WeakMap<readonly BudgetRule[], RuleIndex>()
-
-function indexOf(rules: readonly BudgetRule[]): RuleIndex {
-  let index = indexes.get(rules)
-  if (index === undefined) {
-    index = indexed(rules)
-    indexes.set(rules, index)
-  }
-  return index
-}
-
-function indexed(rules: readonly BudgetRule[]): RuleIndex {
+const indexed = onceFor((rules: readonly BudgetRule[]): RuleIndex => {
   const all: Placed[] = []
   const byValue: ByValue[] = []
   for (const [at, rule] of rules.entries()) {
@@ -84,4 +74,4 @@ function indexed(rules: readonly BudgetRule[]): RuleIndex {
     placed.push({ rule, at })
   }
   return { all, byValue }
-}
+})

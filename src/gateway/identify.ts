@@ -130,11 +130,15 @@ export function principalOf(
  * that names no run has one a conversation.
  */
 export function inConversation(principal: Principal, opening: string): Principal {
-  const { agent, user, tenant } = principal.attribution
-  const words = JSON.stringify([agent, user, tenant, opening])
-  const derived = opening === '' ? null : `conv_${hash('sha256', words, 'base64url').slice(0, 22)}`
-  const conversation = principal.conversation ?? derived
+  const conversation = principal.conversation ?? conversationOf(principal, opening)
   return { ...principal, conversation, run: principal.run ?? conversation }
+}
+
+function conversationOf({ attribution }: Principal, opening: string): string | null {
+  if (opening === '') return null
+  const { agent, user, tenant } = attribution
+  const words = JSON.stringify([agent, user, tenant, opening])
+  return `conv_${hash('sha256', words, 'base64url').slice(0, 22)}`
 }
 
 /** Headers hold visible ASCII only; a body may hold anything. */

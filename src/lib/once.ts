@@ -1,0 +1,11 @@
+/** What follows from something frozen that is asked again and again: computed once for each. */
+export function onceFor<Of extends WeakKey, Value>(compute: (of: Of) => Value): (of: Of) => Value {
+  const known = new WeakMap<Of, Value>()
+  return (of) => {
+    const before = known.get(of)
+    if (before !== undefined) return before
+    const value = compute(of)
+    known.set(of, value)
+    return value
+  }
+}
