@@ -54,19 +54,20 @@ export function valueFor({ per }: BudgetRule, attribution: Attribution): string 
 }
 
 export function accountKey({ rule, value }: AccountRef, at: Instant): AccountKey {
-  const period = periodOf(rule, at)
   let keys = keysOf.get(rule)
-  if (keys === undefined || keys.period !== period || keys.byValue.size > keysMax) {
-    keys = { period, byValue: new Map() }
+  if (keys === undefined || !isIn(keys.period, at) || keys.byValue.size > keysMax) {
+    keys = { period: periodOf(rule, at), byValue: new Map() }
     keysOf.set(rule, keys)
   }
   let key = keys.byValue.get(value)
   if (key === undefined) {
-    key = `${rule.id}|${period.start}${value === null ? '' : `|${value}`}` as AccountKey
+    key = `${rule.id}|${keys.period.start}${value === null ? '' : `|${value}`}` as AccountKey
     keys.byValue.set(value, key)
   }
   return key
 }
+
+const isIn = ({ start, end }: Period, at: Instant): boolean => at >= start && at < end
 
 interface Keys {
   readonly period: Period

@@ -39,7 +39,7 @@ export function runId(
   { tenant, environment }: Pick<Attribution, 'tenant' | 'environment'>,
 ): string | null {
   if (run === null) return null
-  return [run, tenant, environment].map((part) => part ?? '').join('@')
+  return `${run}@${tenant ?? ''}@${environment ?? ''}`
 }
 
 export const runMark = (id: string): string => `run|${id}`

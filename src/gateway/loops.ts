@@ -16,9 +16,13 @@ export interface Loop {
 
 const tracesKept = 20_000
 
+/** When calls of one kind came, newest last. */
+type Trace = Instant[]
+
 export class Loops {
-  /** When calls of one kind came, newest last. Those asked for longest ago are forgotten first. */
-  readonly #traces = new Map<string, Instant[]>()
+  /** Twice as many are kept at most: those asked for longest ago are forgotten together. */
+  #traces = new Map<string, Trace>()
+  #older = new Map<string, Trace>()
 
   /** Null: nothing that goes round. Counts the call, also where it is refused. */
   found(rules: readonly LoopRule[], serving: Serving, runs: readonly RunScope[]): Loop | null {
@@ -60,24 +64,26 @@ export class Loops {
     { at }: Serving,
   ): Omit<Loop, 'run'> | null {
     if (most === null) return null
-    const key = `${kind}|${trace}`
-    const recent = this.#traces.get(key) ?? []
+    const recent = this.#trace(`${kind}|${trace}`)
     while (recent[0] !== undefined && recent[0] <= at - withinMs) recent.shift()
     recent.push(at)
     // More than it takes to tell is nothing to keep.
     if (recent.length > most + 1) recent.shift()
-    this.#traces.delete(key)
-    this.#traces.set(key, recent)
-    this.#forget()
     if (recent.length <= most) return null
     const what = kind === 'retries' ? 'retries' : 'calls with the same body'
     return { kind, evidence: `more than ${most} ${what} within ${withinMs / 1000} s` }
   }
 
-  #forget(): void {
-    if (this.#traces.size <= tracesKept) return
-    const [oldest] = this.#traces.keys()
-    if (oldest !== undefined) this.#traces.delete(oldest)
+  #trace(key: string): Trace {
+    const known = this.#traces.get(key)
+    if (known !== undefined) return known
+    if (this.#traces.size >= tracesKept) {
+      this.#older = this.#traces
+      this.#traces = new Map()
+    }
+    const trace = this.#older.get(key) ?? []
+    this.#traces.set(key, trace)
+    return trace
   }
 }
 

@@ -27,6 +27,8 @@ interface Kept {
   durable: Account | null
   /** The first entry that its row lacks; null: none. */
   behindSince: number | null
+  /** Which was asked for after it the last time. */
+  next: Kept | null
 }
 
 interface Counters {
@@ -57,6 +59,8 @@ export class SqliteAccounts implements Numbers {
   readonly #byNo: StatementSync
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
+  /** Asked for last. */
+  #last: Kept | null = null
   /** By the batch that is not durable yet. */
   readonly #changed = new Set<Kept>()
   /** The longest behind first. */
@@ -86,8 +90,7 @@ export class SqliteAccounts implements Numbers {
     if (this.#accounts.size <= accountsKept) return
     // What is behind is nowhere else: it is written first, and dropped by the next batch.
     if (this.#behind.size > 0) return this.carryAll()
-    this.#accounts.clear()
-    this.#keys.clear()
+    this.#drop()
   }
 
   /** The open batch writes every row that is behind. */
@@ -141,17 +144,22 @@ export class SqliteAccounts implements Numbers {
 
   /** Nothing kept in memory can be trusted: the batch that wrote it came to nothing. */
   forget(): void {
-    this.#accounts.clear()
-    this.#keys.clear()
+    this.#drop()
     this.#changed.clear()
     this.#behind.clear()
     this.#carryAll = false
     this.#counters = null
   }
 
+  #drop(): void {
+    this.#accounts.clear()
+    this.#keys.clear()
+    this.#last = null
+  }
+
   numberOf(key: AccountKey): string {
     const kept = this.#kept(key)
-    assert(kept !== null, `no account ${key}`)
+    assert(kept !== null, 'no account', key)
     return kept.digits
   }
 
@@ -160,7 +168,7 @@ export class SqliteAccounts implements Numbers {
     const known = this.#keys.get(no)
     if (known !== undefined) return known
     const row = this.#byNo.get(no)
-    assert(row !== undefined, `no account number ${no}`)
+    assert(row !== undefined, 'no account has this number', no)
     return this.#keepRow(row as unknown as AccountRow).account.key
   }
 
@@ -192,7 +200,7 @@ export class SqliteAccounts implements Numbers {
     counters.carriedUpTo = lastEntry
     for (const kept of this.#behind) {
       const { no, account, behindSince } = kept
-      assert(behindSince !== null, `${account.key} is not behind`)
+      assert(behindSince !== null, 'it is behind since some entry', account.key)
       if (behindSince > latest) {
         counters.carriedUpTo = behindSince - 1
         break
@@ -205,12 +213,24 @@ export class SqliteAccounts implements Numbers {
     if (counters.carriedUpTo !== carriedUpTo) write('carriedUpTo', counters.carriedUpTo)
   }
 
+  /** A call names its accounts in one order, eight times: the next is mostly where it was. */
   #kept(key: AccountKey): Kept | null {
+    const last = this.#last
+    const next = last?.next ?? null
+    if (next !== null && next.account.key === key) {
+      this.#last = next
+      return next
+    }
+    const kept = this.#found(key)
+    if (last !== null) last.next = kept
+    this.#last = kept
+    return kept
+  }
+
+  #found(key: AccountKey): Kept | null {
+    this.#known()
     const kept = this.#accounts.get(key)
     if (kept !== undefined) return kept
-    this.#known()
-    const known = this.#accounts.get(key)
-    if (known !== undefined) return known
     const row = this.#byKey.get(key) as unknown as AccountRow | undefined
     return row === undefined ? null : this.#keepRow(row)
   }
@@ -221,7 +241,7 @@ export class SqliteAccounts implements Numbers {
   }
 
   #keep(no: bigint, account: Account, durable: Account | null): Kept {
-    const kept: Kept = { no, digits: String(no), account, durable, behindSince: null }
+    const kept: Kept = { no, digits: String(no), account, durable, behindSince: null, next: null }
     this.#accounts.set(account.key, kept)
     this.#keys.set(no, account.key)
     return kept

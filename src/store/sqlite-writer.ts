@@ -65,7 +65,7 @@ export class SqliteWriter {
       assert(typeof no === 'number', 'a batch names its statements by number')
       const statement = this.#open.statements[no]
       const write = writes[no]
-      assert(statement !== undefined && write !== undefined, `no statement ${no}`)
+      assert(statement !== undefined && write !== undefined, 'no such statement', no)
       statement.run(...batch.slice(i + 1, i + 1 + write.values))
       i += 1 + write.values
     }

@@ -73,6 +73,6 @@ export const writes = names.map((name) => ({
 
 export function addWrite(batch: Batch, name: WriteName, ...values: readonly Value[]): void {
   const no = numberOf[name]
-  assert(writes[no]?.values === values.length, `${name} takes other values`)
+  assert(writes[no]?.values === values.length, 'it takes other values', name)
   batch.push(no, ...values)
 }

@@ -1,5 +1,5 @@
 /** The embedded store: `node:sqlite`, one writer in a thread of its own, group commit. */
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Account, AccountKey } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
 import type { AuditHead, AuditLink, AuditRow } from '#core/audit.ts'
@@ -58,6 +58,9 @@ export interface SqliteOptions {
 
 type Row = Record<string, unknown>
 
+/** Statements, prepared once: a handful, and those of reports in their variants. */
+const readsKept = 100
+
 export class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly shared = false
@@ -65,6 +68,7 @@ export class SqliteStore implements Store {
   readonly #commits: GroupCommit<null>
   /** Reads what is committed. Writing is the writer's alone. */
   readonly #db: DatabaseSync
+  readonly #reads = new Map<string, StatementSync>()
   readonly #rows: SqliteRows
   readonly #writer: BatchWriter
   readonly #ask = (sql: string, ...args: (string | number)[]) => this.#all(sql, ...args)
@@ -371,8 +375,13 @@ export class SqliteStore implements Store {
 
   #all(sql: string, ...args: (string | number | null)[]): Row[] {
     return this.#read(() => {
-      const statement = this.#db.prepare(sql)
-      statement.setReadBigInts(true)
+      let statement = this.#reads.get(sql)
+      if (statement === undefined) {
+        statement = this.#db.prepare(sql)
+        statement.setReadBigInts(true)
+        if (this.#reads.size >= readsKept) this.#reads.clear()
+        this.#reads.set(sql, statement)
+      }
       return statement.all(...args) as Row[]
     })
   }

@@ -129,7 +129,7 @@ export async function fetchAccounts(
     values: [keys],
   })
   for (const row of found) rows.loadAccount(row, !opened.has(row.key))
-  for (const key of keys) assert(rows.has(key), `account ${key} is gone from the database`)
+  for (const key of keys) assert(rows.has(key), 'an account is gone from the database', key)
 }
 
 async function openPlaces(

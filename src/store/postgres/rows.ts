@@ -46,13 +46,13 @@ export class AccountNumbers implements Numbers {
 
   numberOf(key: AccountKey): string {
     const no = this.#numbers.get(key)
-    assert(no !== undefined, `no account ${key}`)
+    assert(no !== undefined, 'no account', key)
     return String(no)
   }
 
   keyOf(no: bigint): AccountKey {
     const key = this.#keys.get(no)
-    assert(key !== undefined, `no account number ${no}`)
+    assert(key !== undefined, 'no account has this number', no)
     return key
   }
 }
@@ -158,13 +158,13 @@ export class PostgresRows implements Rows, Numbers {
 
   account(key: AccountKey): Account | null {
     const kept = this.#accounts.get(key)
-    assert(kept !== undefined, `account ${key} was not fetched`)
+    assert(kept !== undefined, 'an account was not fetched', key)
     return kept.saved ? kept.account : null
   }
 
   saveAccount(account: Account): void {
     const kept = this.#accounts.get(account.key)
-    assert(kept !== undefined, `account ${account.key} was not fetched`)
+    assert(kept !== undefined, 'an account was not fetched', account.key)
     kept.account = account
     kept.saved = true
     kept.changed = true
