@@ -3,9 +3,10 @@
  * so that what the machine does meanwhile meets all of them. Prints Markdown; ratios are what counts.
  *
  *   npm run bench -- [--rounds=5] [--seconds=4] [--only=nginx,bursar] [--part=speed] [--pin]
+ *     [--before=TREE]
  *
  * Parts: `speed` (throughput and latency), `streams` (memory), `growth` (many budgets and keys),
- * `governance` (quotas, runs, alerts and audit beside none),
+ * `governance` (quotas, runs, alerts and audit beside none; beside another tree with `--before`),
  * `overload` (more than can be served), `hot` (accounts that every call is in, on PostgreSQL),
  * `unit-cost` (a bill of a gigabyte, as CSV and as Parquet),
  * `midnight` (200,000 budgets end at once; ten million entries, four minutes to make them).
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: 'nginx,bare,portkey,litellm,bursar' },
     part: { type: 'string', default: 'speed,streams,growth,governance,overload,hot,unit-cost,midnight' },
     pin: { type: 'boolean', default: false },
+    before: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
@@ -164,7 +166,7 @@ async function grown(): Promise<void> {
 async function governed(): Promise<void> {
   const source = await upstream()
   try {
-    print(governanceTable(await governance(rounds, seconds)))
+    print(governanceTable(await governance(rounds, seconds, values.before ?? null)))
   } finally {
     await source.stop()
   }

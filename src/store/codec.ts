@@ -125,11 +125,11 @@ function joined<Line extends { readonly account: AccountKey }>(
   let before: Line | null = null
   let what = ''
   for (const line of lines) {
-    if (before === null || !isSame(line, before)) what = textOf(line)
+    if (before === null || !isSame(line, before)) what = `:${textOf(line)},`
     before = line
-    text += `${text === '' ? '' : ','}${numbers.numberOf(line.account)}:${what}`
+    text += numbers.numberOf(line.account) + what
   }
-  return text
+  return text.slice(0, -1)
 }
 
 function linesFromText(text: string, numbers: Numbers): readonly HoldLine[] {

@@ -37,7 +37,8 @@ export interface Rows {
   /** Added to the sums of its hour and scope. */
   addSpend(change: SpendChange): void
   addAlert(alert: Alert): void
-  overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[]
+  /** Those in force at least, of whatever budget. */
+  overrides(): readonly Override[]
   isMarked(id: string): boolean
   /** Where nothing is marked there yet. */
   addMark(mark: Mark): void
@@ -54,7 +55,7 @@ export interface KnownRules {
 export function execute(rows: Rows, command: Command, now: Instant, rules: Rules): Outcome {
   const hold = command.kind === 'hold' ? rows.holdBefore(command.hold) : rows.hold(command.hold)
   const accounts = accountsOf(command, hold, now).map((key) => rows.account(key))
-  const overrides = rows.overridesOf(budgetsOf(command, accounts))
+  const overrides = overridesFor(rows.overrides(), command, accounts)
   const isMarked = (id: string): boolean => rows.isMarked(id)
   const applied = apply({ accounts, hold, overrides, isMarked, rules }, command, now)
   for (const account of applied.accounts) rows.saveAccount(account)
@@ -72,7 +73,17 @@ export function execute(rows: Rows, command: Command, now: Instant, rules: Rules
   return { result: applied.result, accounts: touched, overrides, alerts: applied.alerts }
 }
 
-/** Whose overrides count. */
+/** Those of the command's budgets. Mostly there are none at all. */
+function overridesFor(
+  all: readonly Override[],
+  command: Command,
+  accounts: readonly (Account | null)[],
+): readonly Override[] {
+  if (all.length === 0) return all
+  const budgets = budgetsOf(command, accounts)
+  return all.filter(({ budget }) => budgets.has(budget))
+}
+
 function budgetsOf(command: Command, accounts: readonly (Account | null)[]): ReadonlySet<BudgetId> {
   const budgets = new Set<BudgetId>()
   if (command.kind === 'hold') for (const { rule } of command.accounts) budgets.add(rule.id)

@@ -77,8 +77,7 @@ export class MemoryStore implements Store {
     addAlert: (alert) => {
       if (!this.#alerts.has(alert.id)) this.#alerts.set(alert.id, alert)
     },
-    overridesOf: (budgets) =>
-      [...this.#overrides.values()].filter(({ budget }) => budgets.has(budget)),
+    overrides: () => [...this.#overrides.values()],
     holdsMadeSince: (at) => [...this.#holds.values()].filter(({ madeAt }) => madeAt >= at),
     knownRules: () => this.#known,
     setKnownRules: (rules) => {

@@ -16,7 +16,7 @@ import {
   spendDimensions,
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
-import type { BudgetId, HoldId } from '#lib/id.ts'
+import type { HoldId } from '#lib/id.ts'
 import { fromJson, toJson } from '#lib/json.ts'
 import { holdFromRow, type HoldRow, textFromEntryLines, textFromLines } from './codec.ts'
 import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
@@ -72,7 +72,7 @@ export class SqliteRows implements Rows, KnownRules {
 
   /** Adds to the open batch what no rule reads back. */
   write(name: WriteName, ...values: readonly Value[]): void {
-    addWrite(this.#batch, name, ...values)
+    addWrite(this.#batch, name, values)
   }
 
   finish(): Batch {
@@ -177,9 +177,13 @@ export class SqliteRows implements Rows, KnownRules {
     this.write('addAlert', alert.id, alert.at, toJson(alert))
   }
 
-  overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
-    const approved = this.#approved()
-    return approved.length === 0 ? approved : approved.filter(({ budget }) => budgets.has(budget))
+  overrides(): readonly Override[] {
+    this.#overrides ??= this.#db
+      .prepare('select json from override')
+      .all()
+      .map(({ json }) => fromJson(String(json)) as Override)
+      .filter(({ state }) => state === 'approved')
+    return this.#overrides
   }
 
   isMarked(id: string): boolean {
@@ -197,7 +201,7 @@ export class SqliteRows implements Rows, KnownRules {
 
   putOverride(override: Override): void {
     const { id, budget } = override
-    const others = this.#approved().filter((other) => other.id !== id)
+    const others = this.overrides().filter((other) => other.id !== id)
     this.#overrides = override.state === 'approved' ? [...others, override] : others
     this.write('putOverride', id, budget, toJson(override))
   }
@@ -239,14 +243,5 @@ export class SqliteRows implements Rows, KnownRules {
     this.#known = rules
     this.write('forgetRules')
     for (const [id, timeZone] of rules) this.write('knowRule', id, timeZone)
-  }
-
-  #approved(): readonly Override[] {
-    this.#overrides ??= this.#db
-      .prepare('select json from override')
-      .all()
-      .map(({ json }) => fromJson(String(json)) as Override)
-      .filter(({ state }) => state === 'approved')
-    return this.#overrides
   }
 }

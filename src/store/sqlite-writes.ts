@@ -71,8 +71,9 @@ export const writes = names.map((name) => ({
   values: statements[name].split('?').length - 1,
 }))
 
-export function addWrite(batch: Batch, name: WriteName, ...values: readonly Value[]): void {
+export function addWrite(batch: Batch, name: WriteName, values: readonly Value[]): void {
   const no = numberOf[name]
   assert(writes[no]?.values === values.length, 'it takes other values', name)
-  batch.push(no, ...values)
+  batch.push(no)
+  for (const value of values) batch.push(value)
 }

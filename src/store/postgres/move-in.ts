@@ -86,7 +86,7 @@ function bringUpToDate(path: string): void {
     const accounts = new SqliteAccounts(db)
     accounts.begin()
     accounts.carryAll()
-    accounts.finish((name, ...values) => addWrite(batch, name, ...values))
+    accounts.finish((name, ...values) => addWrite(batch, name, values))
     writer.write(batch)
   } finally {
     db.close()

@@ -9,7 +9,7 @@ import type { Override } from '#core/override.ts'
 import { noteSpend, type SpendChange, type SpendChanges } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
-import type { BudgetId, HoldId } from '#lib/id.ts'
+import type { HoldId } from '#lib/id.ts'
 import {
   accountFromRow,
   type AccountRow,
@@ -201,8 +201,8 @@ export class PostgresRows implements Rows, Numbers {
     this.alerts.push(alert)
   }
 
-  overridesOf(budgets: ReadonlySet<BudgetId>): readonly Override[] {
-    return this.#overrides.filter(({ budget }) => budgets.has(budget))
+  overrides(): readonly Override[] {
+    return this.#overrides
   }
 
   putOverride(override: Override): void {
