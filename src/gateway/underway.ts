@@ -175,6 +175,7 @@ export function servedHeaders(
   out['x-request-id'] ??= serving.id
   if (clampedTo !== null) out['bursar-clamped-max-tokens'] = String(clampedTo)
   const warnings = [
+    out['bursar-warning'] ?? null,
     target.unpriced ? `model "${target.model}" has no price` : null,
     claimWarning(serving),
   ].filter((one) => one !== null)

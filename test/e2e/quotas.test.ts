@@ -10,6 +10,17 @@ quotas:
 `
 const chat = '/v1/chat/completions'
 
+test('what is nearly used up is told beside what else there is to tell', async () => {
+  await using world = await startWorld({ config })
+  const key = await world.key({ agent: 'a' })
+  const headers = { 'bursar-user': 'ann', 'bursar-outcome': 'won_war' }
+  const ask = () => call(world, key, chat, chatBody('hi'), headers)
+  await ask()
+  expect((await ask()).headers.get('bursar-warning')).toMatch(
+    /^50\.0 % of "per user calls a day" used, resets .*; .*no outcome type "won_war"/,
+  )
+})
+
 test('a user is told from the soft limit on, once, and stopped at the hard one', async () => {
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'a' })
