@@ -29,6 +29,8 @@ interface Kept {
   behindSince: number | null
   /** Which was asked for after it the last time. */
   next: Kept | null
+  /** The batch that made it came to nothing. */
+  isGone: boolean
 }
 
 interface Counters {
@@ -38,11 +40,11 @@ interface Counters {
   carriedUpTo: number
 }
 
-/** What a start reads. Where commit after commit fails, it is not read for each of them. */
-interface AsRead {
-  readonly version: string
-  readonly counters: Readonly<Counters>
-  readonly behind: ReadonlyMap<bigint, Behind>
+/** What becomes true of rows once the batch that `finish` ended is durable. */
+interface Plan {
+  readonly written: Kept[]
+  readonly leftBehind: Kept[]
+  carriedUpTo: number
 }
 
 type Write = (name: WriteName, ...values: readonly Value[]) => void
@@ -57,6 +59,7 @@ export class SqliteAccounts implements Numbers {
   readonly #behindMax: number
   readonly #byKey: StatementSync
   readonly #byNo: StatementSync
+  readonly #dataVersion: StatementSync
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
   /** Asked for last. */
@@ -65,12 +68,13 @@ export class SqliteAccounts implements Numbers {
   readonly #changed = new Set<Kept>()
   /** The longest behind first. */
   readonly #behind = new Set<Kept>()
-  /** The first entry of the open batch. */
-  #firstEntry = 1
   #carryAll = false
   /** Null: what memory holds is not yet what the file says. */
   #counters: Counters | null = null
-  #asRead: AsRead | null = null
+  /** As the open batch found them. */
+  #before: Readonly<Counters> = { nextNo: 1n, lastEntry: 0, carriedUpTo: 0 }
+  #fileBefore: unknown = null
+  #plan: Plan | null = null
 
   constructor(db: DatabaseSync, max = behindMax) {
     const prepare = (sql: string): StatementSync => {
@@ -82,11 +86,14 @@ export class SqliteAccounts implements Numbers {
     this.#behindMax = max
     this.#byKey = prepare('select * from account where key = ?')
     this.#byNo = prepare('select * from account where no = ?')
+    this.#dataVersion = db.prepare('pragma data_version')
   }
 
   /** Everything before this is durable, so what memory has no room for may be dropped. */
   begin(): void {
-    this.#firstEntry = this.#known().lastEntry + 1
+    this.#before = { ...this.#known() }
+    this.#fileBefore = this.#fileVersion()
+    this.#carryAll = false
     if (this.#accounts.size <= accountsKept) return
     // What is behind is nowhere else: it is written first, and dropped by the next batch.
     if (this.#behind.size > 0) return this.carryAll()
@@ -128,27 +135,61 @@ export class SqliteAccounts implements Numbers {
 
   /** Ends the open batch: an account that fifty calls change is written once, if at all. */
   finish(write: Write): void {
-    const counters = this.#known()
+    const { lastEntry } = this.#known()
+    const plan: Plan = { written: [], leftBehind: [], carriedUpTo: lastEntry }
     for (const kept of this.#changed) {
-      if (tellsMoreThanEntries(kept)) this.#writeRow(kept, counters.lastEntry, write)
-      else if (kept.behindSince === null) this.#leaveBehind(kept)
+      if (tellsMoreThanEntries(kept)) {
+        writeRow(kept, lastEntry, write)
+        plan.written.push(kept)
+      } else if (kept.behindSince === null) plan.leftBehind.push(kept)
     }
-    this.#carry(counters, write)
+    this.#carry(plan, lastEntry, write)
+    this.#plan = plan
   }
 
   /** What `finish` wrote is durable. */
   committed(): void {
     for (const kept of this.#changed) kept.durable = kept.account
     this.#changed.clear()
+    const plan = this.#plan
+    assert(plan !== null, 'a batch is finished before it is durable')
+    for (const kept of plan.leftBehind) {
+      kept.behindSince = this.#before.lastEntry + 1
+      this.#behind.add(kept)
+    }
+    for (const kept of plan.written) {
+      kept.behindSince = null
+      this.#behind.delete(kept)
+    }
+    this.#known().carriedUpTo = plan.carriedUpTo
+    this.#plan = null
   }
 
-  /** Nothing kept in memory can be trusted: the batch that wrote it came to nothing. */
-  forget(): void {
-    this.#drop()
+  /**
+   * The open batch came to nothing, and memory is as it was before it; or nobody knows, because
+   * something has reached the file: then nothing kept in memory can be trusted.
+   */
+  rollback(): void {
+    if (this.#counters !== null && this.#isFileAsBefore()) {
+      this.#counters = { ...this.#before }
+      for (const kept of this.#changed) {
+        if (kept.durable === null) this.#remove(kept)
+        else kept.account = kept.durable
+      }
+    } else {
+      this.#drop()
+      this.#behind.clear()
+      this.#counters = null
+    }
     this.#changed.clear()
-    this.#behind.clear()
-    this.#carryAll = false
-    this.#counters = null
+    this.#plan = null
+  }
+
+  #remove(kept: Kept): void {
+    this.#accounts.delete(kept.account.key)
+    this.#keys.delete(kept.no)
+    kept.isGone = true
+    this.#last = null
   }
 
   #drop(): void {
@@ -172,52 +213,35 @@ export class SqliteAccounts implements Numbers {
     return this.#keepRow(row as unknown as AccountRow).account.key
   }
 
-  #writeRow(kept: Kept, asOf: number, write: Write): void {
-    const { no, account, durable } = kept
-    kept.behindSince = null
-    this.#behind.delete(kept)
-    const { key, budget, value, unit, period, amount, posted, pending, fired } = account
-    const stages = [fired.join(','), textFromThrottle(account.throttle)] as const
-    const recent = textFromRecent(account.recent)
-    if (durable !== null) {
-      write('updateAccount', amount, posted, pending, ...stages, recent, asOf, no)
-      return
-    }
-    const of = [no, key, budget, value, unit, period.start, period.end] as const
-    write('addAccount', ...of, amount, posted, pending, ...stages, recent, asOf)
-  }
-
-  #leaveBehind(kept: Kept): void {
-    kept.behindSince = this.#firstEntry
-    this.#behind.add(kept)
-  }
-
   /** A few rows a batch, so that nobody waits for many. */
-  #carry(counters: Counters, write: Write): void {
-    const { lastEntry, carriedUpTo } = counters
+  #carry(plan: Plan, lastEntry: number, write: Write): void {
     const latest = this.#carryAll ? lastEntry : lastEntry - this.#behindMax
-    this.#carryAll = false
-    counters.carriedUpTo = lastEntry
-    for (const kept of this.#behind) {
-      const { no, account, behindSince } = kept
-      assert(behindSince !== null, 'it is behind since some entry', account.key)
-      if (behindSince > latest) {
-        counters.carriedUpTo = behindSince - 1
+    const written = new Set(plan.written)
+    for (const [kept, since] of this.#lacking(plan)) {
+      if (written.has(kept)) continue
+      if (since > latest) {
+        plan.carriedUpTo = since - 1
         break
       }
-      const { posted, pending, recent } = account
-      write('carryBalance', posted, pending, textFromRecent(recent), lastEntry, no)
-      kept.behindSince = null
-      this.#behind.delete(kept)
+      const { posted, pending, recent } = kept.account
+      write('carryBalance', posted, pending, textFromRecent(recent), lastEntry, kept.no)
+      plan.written.push(kept)
     }
-    if (counters.carriedUpTo !== carriedUpTo) write('carriedUpTo', counters.carriedUpTo)
+    if (plan.carriedUpTo !== this.#before.carriedUpTo) write('carriedUpTo', plan.carriedUpTo)
+  }
+
+  /** What is behind and what the open batch leaves so, each with the first entry it lacks. */
+  *#lacking({ leftBehind }: Plan): Iterable<readonly [Kept, number]> {
+    const first = this.#before.lastEntry + 1
+    for (const kept of this.#behind) yield [kept, kept.behindSince ?? first]
+    for (const kept of leftBehind) yield [kept, first]
   }
 
   /** A call names its accounts in one order, eight times: the next is mostly where it was. */
   #kept(key: AccountKey): Kept | null {
     const last = this.#last
     const next = last?.next ?? null
-    if (next !== null && next.account.key === key) {
+    if (next !== null && next.account.key === key && !next.isGone) {
       this.#last = next
       return next
     }
@@ -241,7 +265,15 @@ export class SqliteAccounts implements Numbers {
   }
 
   #keep(no: bigint, account: Account, durable: Account | null): Kept {
-    const kept: Kept = { no, digits: String(no), account, durable, behindSince: null, next: null }
+    const kept: Kept = {
+      no,
+      digits: String(no),
+      account,
+      durable,
+      behindSince: null,
+      next: null,
+      isGone: false,
+    }
     this.#accounts.set(account.key, kept)
     this.#keys.set(no, account.key)
     return kept
@@ -256,29 +288,46 @@ export class SqliteAccounts implements Numbers {
   /** Reads from the file what memory must know before it answers for any account. */
   #known(): Counters {
     if (this.#counters !== null) return this.#counters
-    const version = this.#fileVersion()
-    if (this.#asRead?.version !== version) {
-      this.#asRead = { version, ...readFrom(this.#db) }
-    }
-    const { counters, behind } = this.#asRead
+    const counters = countersOf(this.#db)
+    const behind = accountsBehind(this.#db)
+    refuseNonsense(counters, behind.values())
     for (const [no, own] of behind) {
       const account = accountOf(own)
       const kept = this.#keep(no, account, account)
       kept.behindSince = own.since
       this.#behind.add(kept)
     }
-    this.#counters = { ...counters }
-    return this.#counters
+    this.#counters = counters
+    return counters
   }
 
-  /** Another after every commit, whoever made it. */
-  #fileVersion(): string {
-    const theirs = this.#db.prepare('pragma data_version').get()?.data_version
-    return `${theirs} ${this.#db.prepare('select total_changes() as n').get()?.n}`
+  /** Another after every commit of the writer's. */
+  #fileVersion(): unknown {
+    return this.#dataVersion.get()?.data_version
+  }
+
+  #isFileAsBefore(): boolean {
+    try {
+      return this.#fileVersion() === this.#fileBefore
+    } catch {
+      return false
+    }
   }
 }
 
-function readFrom(db: DatabaseSync): Pick<AsRead, 'counters' | 'behind'> {
+/** A balance that is less than its entries would let calls past their limit. */
+function refuseNonsense({ carriedUpTo, lastEntry }: Counters, behind: Iterable<Behind>): void {
+  const isKnown = carriedUpTo <= lastEntry
+  const isBelowZero = ({ standing: { posted, pending } }: Behind): boolean =>
+    posted < 0n || pending < 0n
+  if (isKnown && ![...behind].some(isBelowZero)) return
+  throw new Error(
+    'the balances in the ledger do not follow from its entries: `bursar doctor` says which; ' +
+      'restore a backup with `bursar restore`',
+  )
+}
+
+function countersOf(db: DatabaseSync): Counters {
   const row = db
     .prepare(
       `select (select coalesce(max(no), 0) from account) as account,
@@ -286,12 +335,23 @@ function readFrom(db: DatabaseSync): Pick<AsRead, 'counters' | 'behind'> {
          (select up_to from carried) as carried`,
     )
     .get()
-  const counters = {
+  return {
     nextNo: BigInt(Number(row?.account)) + 1n,
     lastEntry: Number(row?.entry),
-    carriedUpTo: Number(row?.carried),
+    carriedUpTo: Number(row?.carried ?? Number.NaN),
   }
-  return { counters, behind: accountsBehind(db) }
+}
+
+function writeRow({ no, account, durable }: Kept, asOf: number, write: Write): void {
+  const { key, budget, value, unit, period, amount, posted, pending, fired } = account
+  const stages = [fired.join(','), textFromThrottle(account.throttle)] as const
+  const recent = textFromRecent(account.recent)
+  if (durable !== null) {
+    write('updateAccount', amount, posted, pending, ...stages, recent, asOf, no)
+    return
+  }
+  const of = [no, key, budget, value, unit, period.start, period.end] as const
+  write('addAccount', ...of, amount, posted, pending, ...stages, recent, asOf)
 }
 
 /** Else its entries say all that has changed. */

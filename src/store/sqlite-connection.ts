@@ -1,6 +1,6 @@
 /** One open file: pragmas, and the lock that keeps a second process out. */
 import { DatabaseSync } from 'node:sqlite'
-import { migrate } from './sqlite-schema.ts'
+import { migrate, NewerLedger } from './sqlite-schema.ts'
 
 /**
  * Opens the ledger. `synchronous=FULL` is what "acknowledged" rests on: with NORMAL, a power cut
@@ -16,6 +16,7 @@ export function openConnection(path: string): DatabaseSync {
     return db
   } catch (error) {
     db?.close()
+    if (error instanceof NewerLedger) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(
       `the ledger ${path} cannot be used: ${reason}. Is its disk writable and not full? ` +

@@ -19,6 +19,7 @@ import type { Finding, Inspection } from '#core/recount.ts'
 import type { AccountRow } from './codec.ts'
 import { type LedgerView, recounted } from './recounted.ts'
 import { accountsBehind, upToDate } from './sqlite-behind.ts'
+import { NewerLedger, schemaVersion } from './sqlite-schema.ts'
 import { spendSums } from './spend-sql.ts'
 
 /** Counts the ledger again. Rejects where it is missing or cannot be read now. */
@@ -27,12 +28,14 @@ export async function inspect(path: string): Promise<Inspection> {
     throw new Error(`there is no ledger at ${path}: name its folder with --data`)
   const db = openToRead(path)
   try {
+    schemaVersion(db)
     // One view of the file, however long the count takes and whoever writes meanwhile.
     db.exec('begin')
     const broken = brokenPages(db)
     return broken === null ? await recounted(viewOf(db)) : { ...nothing, findings: [broken] }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
+    if (error instanceof NewerLedger) throw error
     if (!tellsDamage(error)) throw new Error(`${path} cannot be read: ${reason}`, { cause: error })
     return { ...nothing, findings: [damaged(reason)] }
   } finally {

@@ -90,9 +90,9 @@ export class SqliteRows implements Rows, KnownRules {
     this.accounts.committed()
   }
 
-  /** Nothing kept in memory can be trusted: the batch that wrote it came to nothing. */
+  /** The open batch came to nothing: what it has changed is read again. */
   forget(): void {
-    this.accounts.forget()
+    this.accounts.rollback()
     this.#pending.clear()
     this.#touched.clear()
     this.#marks.clear()

@@ -106,15 +106,24 @@ const migrations: readonly string[] = [
    insert into carried select 1, coalesce(max(seq), 0) from entry;`,
 ]
 
-export function migrate(db: DatabaseSync): void {
+/** Nothing is wrong with the file: another version can use it. */
+export class NewerLedger extends Error {
+  override readonly name = 'NewerLedger'
+}
+
+/** The version of the file's schema. Throws where it is one that this version does not know. */
+export function schemaVersion(db: DatabaseSync): number {
   const row = db.prepare('pragma user_version').get()
   const version = Number(row?.user_version ?? 0)
-  if (version > migrations.length) {
-    throw new Error(
-      `the ledger was written by a newer Bursar (schema ${version}, this one knows ` +
-        `${migrations.length}): install that version or restore a backup`,
-    )
-  }
+  if (version <= migrations.length) return version
+  throw new NewerLedger(
+    `the ledger was written by a newer Bursar (schema ${version}, this one knows ` +
+      `${migrations.length}): use that version, or restore a backup of this one`,
+  )
+}
+
+export function migrate(db: DatabaseSync): void {
+  const version = schemaVersion(db)
   migrations.slice(version).forEach((sql, i) => {
     db.exec('begin immediate')
     try {

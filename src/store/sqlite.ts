@@ -57,7 +57,6 @@ export interface SqliteOptions {
 }
 
 type Row = Record<string, unknown>
-
 /** Statements, prepared once: a handful, and those of reports in their variants. */
 const readsKept = 100
 
@@ -79,11 +78,13 @@ export class SqliteStore implements Store {
     this.#lock = inMemory ? null : lock(`${path}.lock`)
     try {
       this.#db = openConnection(path)
+      this.#rows = new SqliteRows(this.#db, behindMax)
+      // What rows lack is read now, and what makes no sense is refused now.
+      this.#rows.begin(false)
     } catch (error) {
       this.#lock?.release()
       throw error
     }
-    this.#rows = new SqliteRows(this.#db, behindMax)
     this.#writer = inMemory
       ? writerOnTheSpot(new SqliteWriter(path, this.#db))
       : new WriterThread(path)

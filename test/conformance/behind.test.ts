@@ -140,3 +140,24 @@ test('a closed ledger has every entry in its rows', async () => {
   await store.close()
   expect(pendingOf()).toBe(40_000)
 })
+
+test.each([
+  ['delete from carried', 'rows that say nothing'],
+  ['update carried set up_to = 1000000', 'rows that have what is not there'],
+  [
+    'update account set as_of = 2 where no = 1; update carried set up_to = 0',
+    'a row that has more',
+  ],
+])('a start refuses %s: %s', async (sql) => {
+  const path = fresh()
+  const store = new SqliteStore({ path })
+  for (let no = 0; no < 6; no += 1) await store.run(holdOf(no), start, rules)
+  for (let no = 0; no < 6; no += 1) await store.run(settleOf(no), start, rules)
+  const crashed = image(path)
+  await store.close()
+  const db = new DatabaseSync(crashed)
+  db.exec(`update account set pending = 0; ${sql}`)
+  db.close()
+  expect(() => new SqliteStore({ path: crashed })).toThrow(/do not follow from its entries/)
+  expect((await inspect(crashed)).findings).not.toEqual([])
+})

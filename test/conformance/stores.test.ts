@@ -11,6 +11,7 @@ import { instant } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
 import type { Store } from '#ports/store.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
+import { inspect } from '#store/sqlite-inspect.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { nobody } from '#test/support/ledger.ts'
 import { debianPostgres, type Postgres, startPostgres } from '#test/support/postgres.ts'
@@ -277,7 +278,8 @@ test('a file of a newer version is refused, not guessed at', async () => {
   const db = new DatabaseSync(path)
   db.exec('pragma user_version = 99')
   db.close()
-  expect(() => new SqliteStore({ path })).toThrow(/newer Bursar/)
+  expect(() => new SqliteStore({ path })).toThrow(/^the ledger was written by a newer Bursar/)
+  await expect(inspect(path)).rejects.toThrow(/newer Bursar/)
 })
 
 test('entries and audit rows cannot be changed or removed', async () => {

@@ -157,8 +157,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'changed accounts are not written',
     file: accounts,
-    line: 'if (tellsMoreThanEntries(kept)) this.#writeRow(kept, counters.lastEntry, write)',
-    with: 'if (kept.durable !== null) this.#writeRow(kept, counters.lastEntry, write)',
+    line: 'if (tellsMoreThanEntries(kept)) {',
+    with: 'if (kept.durable !== null) {',
     seenBy: behind,
   },
   {
@@ -185,8 +185,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'all rows are said to have what one of them lacks',
     file: accounts,
-    line: 'counters.carriedUpTo = behindSince - 1',
-    with: 'counters.carriedUpTo = behindSince',
+    line: 'plan.carriedUpTo = since - 1',
+    with: 'plan.carriedUpTo = since',
     seenBy: behind,
   },
   {
@@ -197,11 +197,25 @@ export const shellMutants: readonly Mutant[] = [
     seenBy: behind,
   },
   {
-    name: 'after a failed commit an old reading of the file is taken',
+    name: 'what a failed batch gave an account stays',
     file: accounts,
-    line: 'if (this.#asRead?.version !== version) {',
-    with: 'if (this.#asRead === null) {',
+    line: 'else kept.account = kept.durable',
+    with: 'else kept.durable = kept.account',
     seenBy: behind,
+  },
+  {
+    name: 'an account that a failed batch made is found again',
+    file: accounts,
+    line: 'if (next !== null && next.account.key === key && !next.isGone) {',
+    with: 'if (next !== null && next.account.key === key) {',
+    seenBy: behind,
+  },
+  {
+    name: 'memory is trusted whatever has reached the file',
+    file: accounts,
+    line: 'if (this.#counters !== null && this.#isFileAsBefore()) {',
+    with: 'if (this.#counters !== null) {',
+    seenBy: batch,
   },
   {
     name: 'a ledger is closed with rows behind',
