@@ -167,7 +167,7 @@ function welcome(about: {
       ? ''
       : `  Providers   none configured: the simulator answers (no network, no cost)\n` +
         `  Bill        ${about.simulator}/__sim/bill`,
-    `  Try         curl -s ${url}/v1/chat/completions -H 'authorization: Bearer ${key}' \\\n` +
+    `  Try         curl -s ${url}/v1/chat/completions -H "authorization: Bearer ${key}" \\\n` +
       `                -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}'` +
       ` -i | grep -i ^bursar-`,
     ...about.notices.map((notice) => `  Note        ${notice}`),
