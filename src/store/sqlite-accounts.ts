@@ -109,15 +109,29 @@ export class SqliteAccounts implements Numbers {
     return this.#kept(key)?.account ?? null
   }
 
-  /** Without what the open batch changes. */
+  /** Without what is not durable yet. */
   durable(key: AccountKey): Account | null {
-    return this.#kept(key)?.durable ?? null
+    const kept = this.#kept(key)
+    if (kept === null) return null
+    return this.#hasLanded() ? kept.account : kept.durable
   }
 
-  /** The same, of a row that was read anyway. */
-  durableFromRow(row: AccountRow): Account {
+  /** The same, of rows that were read anyway. */
+  durableFromRows(rows: readonly AccountRow[]): readonly Account[] {
     this.#known()
-    return this.#accounts.get(row.key as AccountKey)?.durable ?? accountFromRow(row)
+    const hasLanded = this.#hasLanded()
+    return rows.map((row) => {
+      const kept = this.#accounts.get(row.key as AccountKey)
+      return (hasLanded ? kept?.account : kept?.durable) ?? accountFromRow(row)
+    })
+  }
+
+  /**
+   * The batch under way is durable, though nobody has been told yet: who has read its entries must
+   * not be shown balances without them.
+   */
+  #hasLanded(): boolean {
+    return this.#plan !== null && this.#fileVersion() !== this.#fileBefore
   }
 
   save(account: Account): void {

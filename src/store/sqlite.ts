@@ -128,7 +128,7 @@ export class SqliteStore implements Store {
       at,
       budget ?? null,
     ) as unknown as AccountRow[]
-    return this.#read(() => rows.map((row) => this.#rows.accounts.durableFromRow(row)))
+    return this.#read(() => this.#rows.accounts.durableFromRows(rows))
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, test } from 'vitest'
 import { accountKey } from '#core/account.ts'
 import { StoreUnavailable } from '#ports/store.ts'
+import type { AccountRow } from '#store/codec.ts'
 import { execute } from '#store/execute.ts'
 import { openConnection } from '#store/sqlite-connection.ts'
 import { SqliteRows } from '#store/sqlite-rows.ts'
@@ -90,6 +91,36 @@ test('a batch that came to nothing takes back what it changed, and nothing else 
   writer.write(rows.finish())
   rows.committed()
   expect(db.prepare('select count(*) as n from account').get()).toEqual({ n: 3 })
+  db.close()
+  writer.close()
+})
+
+test('who has read the entries of a batch is not shown balances without them', () => {
+  const path = join(folder, 'landed.db')
+  const writer = new SqliteWriter(path)
+  const db = openConnection(path)
+  const rows = new SqliteRows(db)
+  const shown = (): bigint | undefined => rows.accounts.durable(accountOfAll)?.pending
+  const hold = (no: number): void => {
+    rows.begin(false)
+    execute(rows, holdOf(no), start, rules)
+  }
+  hold(1)
+  writer.write(rows.finish())
+  rows.committed()
+  hold(2)
+  const batch = rows.finish()
+  expect(shown()).toBe(1000n)
+  writer.write(batch)
+  // On the disk, and not yet said to be.
+  expect(db.prepare('select count(*) as n from entry').get()).toEqual({ n: 2 })
+  expect(shown()).toBe(2000n)
+  const read = db.prepare('select * from account where key = ?')
+  read.setReadBigInts(true)
+  const row = read.get(accountOfAll) as unknown as AccountRow
+  expect([row.pending, rows.accounts.durableFromRows([row])[0]?.pending]).toEqual([1000n, 2000n])
+  rows.committed()
+  expect(shown()).toBe(2000n)
   db.close()
   writer.close()
 })

@@ -192,8 +192,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'readers are shown rows as they are',
     file: accounts,
-    line: 'return this.#accounts.get(row.key as AccountKey)?.durable ?? accountFromRow(row)',
-    with: 'return accountFromRow(row)',
+    line: 'return (hasLanded ? kept?.account : kept?.durable) ?? accountFromRow(row)',
+    with: 'return kept === undefined || hasLanded ? accountFromRow(row) : accountFromRow(row)',
     seenBy: behind,
   },
   {
