@@ -22,8 +22,8 @@ const warmSeconds = long ? 20 : 6
 const share = 0.7
 const crowd = 32
 /**
- * Less than any object a call could leave behind. The first minute also warms the compiler: in 20 s a
- * sound tree grows by 60 to 170 bytes a call, in five minutes by 2.
+ * Less than any object a call could leave behind. The first minute also warms the compiler: in
+ * 20 s a sound tree grows by 60 to 170 bytes a call, in five minutes by 2.
  */
 const bytesPerCall = long ? 8 : 200
 const config = `organization: acme
