@@ -16,6 +16,7 @@ import {
   textFromThrottle,
 } from './codec.ts'
 import { accountOf, accountsBehind, type Behind } from './sqlite-behind.ts'
+import { prepared } from './sqlite-connection.ts'
 import type { Value, WriteName } from './sqlite-writes.ts'
 
 interface Kept {
@@ -77,15 +78,10 @@ export class SqliteAccounts implements Numbers {
   #plan: Plan | null = null
 
   constructor(db: DatabaseSync, max = behindMax) {
-    const prepare = (sql: string): StatementSync => {
-      const statement = db.prepare(sql)
-      statement.setReadBigInts(true)
-      return statement
-    }
     this.#db = db
     this.#behindMax = max
-    this.#byKey = prepare('select * from account where key = ?')
-    this.#byNo = prepare('select * from account where no = ?')
+    this.#byKey = prepared(db, 'select * from account where key = ?')
+    this.#byNo = prepared(db, 'select * from account where no = ?')
     this.#dataVersion = db.prepare('pragma data_version')
   }
 

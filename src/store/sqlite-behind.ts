@@ -9,6 +9,7 @@ import { folded, type Standing } from '#core/fold.ts'
 import type { LedgerEntry } from '#core/journal.ts'
 import { instant } from '#core/time.ts'
 import { accountFromRow, type AccountRow, changesFromText, type EntryRow } from './codec.ts'
+import { prepared } from './sqlite-connection.ts'
 
 export interface Behind {
   readonly row: AccountRow
@@ -48,8 +49,7 @@ type CarriedRow = AccountRow & { readonly as_of: bigint }
 
 /** Each is read once, by the number as lines have it: thousands of entries name the same. */
 function rowsByDigits(db: DatabaseSync): (digits: string) => CarriedRow | null {
-  const statement = db.prepare('select * from account where no = ?')
-  statement.setReadBigInts(true)
+  const statement = prepared(db, 'select * from account where no = ?')
   const rows = new Map<string, CarriedRow | null>()
   return (digits) => {
     const known = rows.get(digits)
@@ -64,10 +64,8 @@ function* entriesBehind(db: DatabaseSync): Iterable<EntryRow> {
   // A backup of an older version has every entry in its rows.
   const [known] = db.prepare(`select 1 from sqlite_schema where name = 'carried'`).all()
   if (known === undefined) return
-  const entries = db.prepare(
-    'select * from entry where seq > (select up_to from carried) order by seq',
-  )
-  entries.setReadBigInts(true)
+  const sql = 'select * from entry where seq > (select up_to from carried) order by seq'
+  const entries = prepared(db, sql)
   yield* entries.iterate() as Iterable<EntryRow>
 }
 

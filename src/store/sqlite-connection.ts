@@ -1,5 +1,5 @@
 /** One open file: pragmas, and the lock that keeps a second process out. */
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { migrate, NewerLedger } from './sqlite-schema.ts'
 
 /**
@@ -24,6 +24,13 @@ export function openConnection(path: string): DatabaseSync {
       { cause: error },
     )
   }
+}
+
+/** Its integers are read as bigints: a sum of money may be more than a number holds. */
+export function prepared(db: DatabaseSync, sql: string): StatementSync {
+  const statement = db.prepare(sql)
+  statement.setReadBigInts(true)
+  return statement
 }
 
 export interface Lock {

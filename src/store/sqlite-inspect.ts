@@ -19,6 +19,7 @@ import type { Finding, Inspection } from '#core/recount.ts'
 import type { AccountRow } from './codec.ts'
 import { type LedgerView, recounted } from './recounted.ts'
 import { accountsBehind, upToDate } from './sqlite-behind.ts'
+import { prepared } from './sqlite-connection.ts'
 import { NewerLedger, schemaVersion } from './sqlite-schema.ts'
 import { spendSums } from './spend-sql.ts'
 
@@ -90,9 +91,7 @@ function brokenPages(db: DatabaseSync): Finding | null {
 }
 
 function* rows<Row>(db: DatabaseSync, sql: string): Iterable<Row> {
-  const statement = db.prepare(sql)
-  statement.setReadBigInts(true)
-  yield* statement.iterate() as Iterable<Row>
+  yield* prepared(db, sql).iterate() as Iterable<Row>
 }
 
 function viewOf(db: DatabaseSync): LedgerView {

@@ -22,6 +22,7 @@ import { holdFromRow, type HoldRow, textFromEntryLines, textFromLines } from './
 import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
 import type { KnownRules, Rows } from './execute.ts'
 import { SqliteAccounts } from './sqlite-accounts.ts'
+import { prepared } from './sqlite-connection.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
 const holdsKept = 50_000
@@ -46,15 +47,10 @@ export class SqliteRows implements Rows, KnownRules {
   readonly #everMarked = new Set<string>()
 
   constructor(db: DatabaseSync, behindMax?: number) {
-    const prepare = (sql: string): StatementSync => {
-      const statement = db.prepare(sql)
-      statement.setReadBigInts(true)
-      return statement
-    }
     this.#db = db
     this.accounts = new SqliteAccounts(db, behindMax)
-    this.#hold = prepare('select * from hold where id = ?')
-    this.#mark = prepare('select 1 from mark where id = ?')
+    this.#hold = prepared(db, 'select * from hold where id = ?')
+    this.#mark = prepared(db, 'select 1 from mark where id = ?')
   }
 
   /**
@@ -223,8 +219,8 @@ export class SqliteRows implements Rows, KnownRules {
 
   /** Asked for only in a batch of its own: what is open is not in it. */
   *holdsMadeSince(at: Instant): Iterable<Hold> {
-    const statement = this.#db.prepare('select * from hold where made_at >= ? order by rowid')
-    statement.setReadBigInts(true)
+    const sql = 'select * from hold where made_at >= ? order by rowid'
+    const statement = prepared(this.#db, sql)
     for (const row of statement.iterate(at))
       yield holdFromRow(row as unknown as HoldRow, this.accounts)
   }

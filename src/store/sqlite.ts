@@ -39,7 +39,7 @@ import { headFromRow, linkFromRow } from './audit-chain.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
-import { type Lock, lock, openConnection } from './sqlite-connection.ts'
+import { type Lock, lock, openConnection, prepared } from './sqlite-connection.ts'
 import { outcomeFromRow, outcomesSql, workFromRow, workSql, workValues } from './outcome-sql.ts'
 import { observedRows, observedSql } from './observed-sql.ts'
 import { observedAtOnce, observeWith, settledWith } from './sqlite-observed.ts'
@@ -378,8 +378,7 @@ export class SqliteStore implements Store {
     return this.#read(() => {
       let statement = this.#reads.get(sql)
       if (statement === undefined) {
-        statement = this.#db.prepare(sql)
-        statement.setReadBigInts(true)
+        statement = prepared(this.#db, sql)
         if (this.#reads.size >= readsKept) this.#reads.clear()
         this.#reads.set(sql, statement)
       }
