@@ -102,7 +102,8 @@ export function availableIn(account: Account, rule: BudgetRule, relief: Relief):
   return limit + relief.extra - account.posted - account.pending
 }
 
-export interface Change {
+/** What an account has, or what a change adds to it; in the unit of its rule. */
+export interface Balance {
   readonly posted: bigint
   readonly pending: bigint
 }
@@ -110,7 +111,7 @@ export interface Change {
 /** The one place where a balance changes. `pace`: what it becomes, where admitting moves it. */
 export function post(
   account: Account,
-  change: Change,
+  change: Balance,
   { recent, throttle }: Pick<Account, 'recent' | 'throttle'> = account,
 ): Account {
   const pending = account.pending + change.pending

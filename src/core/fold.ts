@@ -1,12 +1,7 @@
 /** Balances from entries alone: what every stored balance must equal. */
-import type { AccountKey } from './account.ts'
+import type { AccountKey, Balance } from './account.ts'
 import type { LedgerEntry } from './journal.ts'
 import { noteAdmitted, type Recent } from './pace.ts'
-
-export interface Balance {
-  readonly posted: bigint
-  readonly pending: bigint
-}
 
 export function fold(
   entries: Iterable<LedgerEntry>,

@@ -1,5 +1,5 @@
 /** Rows of the SQL stores to domain values and back. The only place that knows columns. */
-import type { Account, AccountKey } from '#core/account.ts'
+import type { Account, AccountKey, Balance } from '#core/account.ts'
 import type { Notification } from '#core/alert.ts'
 import type { LimitUnit } from '#core/budget.ts'
 import type { EntryLine, Facts, Hold, HoldLine, LedgerEntry } from '#core/journal.ts'
@@ -187,10 +187,8 @@ function entryLinesFromText(text: string, numbers: Numbers): readonly EntryLine[
 }
 
 /** What an entry changes, by the number of the account. */
-export interface NumberedChange {
+interface NumberedChange extends Balance {
   readonly digits: string
-  readonly posted: bigint
-  readonly pending: bigint
 }
 
 export function changesFromText(text: string): readonly NumberedChange[] {
