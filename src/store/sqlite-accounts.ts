@@ -15,7 +15,7 @@ import {
   textFromRecent,
   textFromThrottle,
 } from './codec.ts'
-import { accountOf, accountsBehind, type Behind } from './sqlite-behind.ts'
+import { accountOf, type Counters, countersAndBehind } from './sqlite-behind.ts'
 import { prepared } from './sqlite-connection.ts'
 import type { Value, WriteName } from './sqlite-writes.ts'
 
@@ -24,8 +24,10 @@ interface Kept {
   /** The number as lines have it. */
   readonly digits: string
   account: Account
-  /** As it is after the last batch that is durable; null: the open batch made it. */
+  /** As it is after the last batch that is durable; null: made since. */
   durable: Account | null
+  /** As the batch has it that is under way to the disk; null: that has not changed it. */
+  sent: Account | null
   /** The first entry that its row lacks; null: none. */
   behindSince: number | null
   /** Which was asked for after it the last time. */
@@ -34,15 +36,19 @@ interface Kept {
   isGone: boolean
 }
 
-interface Counters {
-  nextNo: bigint
-  lastEntry: number
-  /** An entry that every row has. */
-  carriedUpTo: number
+/** The numbers that a batch gives away. */
+interface Given {
+  readonly nextNo: bigint
+  readonly lastEntry: number
 }
 
-/** What becomes true of rows once the batch that `finish` ended is durable. */
+/** The batch under way to the disk, and what becomes true of rows once it is durable. */
 interface Plan {
+  readonly changed: ReadonlySet<Kept>
+  readonly before: Given
+  readonly lastEntry: number
+  /** The file's version, where the batch has no entry to be known by. */
+  readonly fileBefore: unknown
   readonly written: Kept[]
   readonly leftBehind: Kept[]
   carriedUpTo: number
@@ -50,47 +56,56 @@ interface Plan {
 
 type Write = (name: WriteName, ...values: readonly Value[]) => void
 
-const accountsKept = 200_000
-
-/** Entries that a row may lack. A start reads as many: 0.1 to 0.4 seconds. */
-const behindMax = 20_000
+export interface AccountLimits {
+  /** Entries that a row may lack. A start reads as many: of 20,000 in 0.1 to 0.4 seconds. */
+  readonly behindMax?: number
+  /** Beyond as many accounts memory drops them all, between two batches. */
+  readonly accountsMax?: number
+}
 
 export class SqliteAccounts implements Numbers {
   readonly #db: DatabaseSync
-  readonly #behindMax: number
+  readonly #limits: Required<AccountLimits>
   readonly #byKey: StatementSync
   readonly #byNo: StatementSync
   readonly #dataVersion: StatementSync
+  readonly #latest: StatementSync
   readonly #accounts = new Map<AccountKey, Kept>()
   readonly #keys = new Map<bigint, AccountKey>()
   /** Asked for last. */
   #last: Kept | null = null
-  /** By the batch that is not durable yet. */
-  readonly #changed = new Set<Kept>()
+  /** By the open batch. */
+  #changed = new Set<Kept>()
   /** The longest behind first. */
   readonly #behind = new Set<Kept>()
   #carryAll = false
   /** Null: what memory holds is not yet what the file says. */
   #counters: Counters | null = null
   /** As the open batch found them. */
-  #before: Readonly<Counters> = { nextNo: 1n, lastEntry: 0, carriedUpTo: 0 }
-  #fileBefore: unknown = null
+  #before: Given = { nextNo: 1n, lastEntry: 0 }
   #plan: Plan | null = null
 
-  constructor(db: DatabaseSync, max = behindMax) {
+  constructor(db: DatabaseSync, { behindMax = 20_000, accountsMax = 200_000 }: AccountLimits = {}) {
     this.#db = db
-    this.#behindMax = max
+    this.#limits = { behindMax, accountsMax }
     this.#byKey = prepared(db, 'select * from account where key = ?')
     this.#byNo = prepared(db, 'select * from account where no = ?')
     this.#dataVersion = db.prepare('pragma data_version')
+    this.#latest = db.prepare('select coalesce(max(seq), 0) as seq from entry')
   }
 
-  /** Everything before this is durable, so what memory has no room for may be dropped. */
+  /** Whether a batch may begin while another is under way: what that has changed must be kept. */
+  hasRoom(): boolean {
+    return this.#accounts.size <= this.#limits.accountsMax
+  }
+
+  /** Without room, everything before this is durable, so what is kept may be dropped. */
   begin(): void {
-    this.#before = { ...this.#known() }
-    this.#fileBefore = this.#fileVersion()
+    const { nextNo, lastEntry } = this.#known()
+    this.#before = { nextNo, lastEntry }
     this.#carryAll = false
-    if (this.#accounts.size <= accountsKept) return
+    if (this.hasRoom()) return
+    assert(this.#plan === null, 'a batch without room waits for the one before it')
     // What is behind is nowhere else: it is written first, and dropped by the next batch.
     if (this.#behind.size > 0) return this.carryAll()
     this.#drop()
@@ -109,7 +124,7 @@ export class SqliteAccounts implements Numbers {
   durable(key: AccountKey): Account | null {
     const kept = this.#kept(key)
     if (kept === null) return null
-    return this.#hasLanded() ? kept.account : kept.durable
+    return shown(kept, this.#hasLanded())
   }
 
   /** The same, of rows that were read anyway. */
@@ -118,7 +133,7 @@ export class SqliteAccounts implements Numbers {
     const hasLanded = this.#hasLanded()
     return rows.map((row) => {
       const kept = this.#accounts.get(row.key as AccountKey)
-      return (hasLanded ? kept?.account : kept?.durable) ?? accountFromRow(row)
+      return (kept === undefined ? null : shown(kept, hasLanded)) ?? accountFromRow(row)
     })
   }
 
@@ -127,7 +142,7 @@ export class SqliteAccounts implements Numbers {
    * not be shown balances without them.
    */
   #hasLanded(): boolean {
-    return this.#plan !== null && this.#fileVersion() !== this.#fileBefore
+    return this.#plan !== null && this.#isInFile(this.#plan)
   }
 
   save(account: Account): void {
@@ -145,26 +160,34 @@ export class SqliteAccounts implements Numbers {
 
   /** Ends the open batch: an account that fifty calls change is written once, if at all. */
   finish(write: Write): void {
+    assert(this.#plan === null, 'one batch at a time is under way')
     const { lastEntry } = this.#known()
-    const plan: Plan = { written: [], leftBehind: [], carriedUpTo: lastEntry }
-    for (const kept of this.#changed) {
+    const [changed, before] = [this.#changed, this.#before]
+    const fileBefore = lastEntry === before.lastEntry ? this.#fileVersion() : null
+    const end = { written: [], leftBehind: [], carriedUpTo: lastEntry }
+    const plan: Plan = { changed, before, lastEntry, fileBefore, ...end }
+    for (const kept of changed) {
+      kept.sent = kept.account
       if (tellsMoreThanEntries(kept)) {
         writeRow(kept, lastEntry, write)
         plan.written.push(kept)
       } else if (kept.behindSince === null) plan.leftBehind.push(kept)
     }
-    this.#carry(plan, lastEntry, write)
+    this.#carry(plan, write)
+    this.#changed = new Set()
     this.#plan = plan
   }
 
   /** What `finish` wrote is durable. */
   committed(): void {
-    for (const kept of this.#changed) kept.durable = kept.account
-    this.#changed.clear()
     const plan = this.#plan
     assert(plan !== null, 'a batch is finished before it is durable')
+    for (const kept of plan.changed) {
+      kept.durable = kept.sent
+      kept.sent = null
+    }
     for (const kept of plan.leftBehind) {
-      kept.behindSince = this.#before.lastEntry + 1
+      kept.behindSince = plan.before.lastEntry + 1
       this.#behind.add(kept)
     }
     for (const kept of plan.written) {
@@ -176,16 +199,15 @@ export class SqliteAccounts implements Numbers {
   }
 
   /**
-   * The open batch came to nothing, and memory is as it was before it; or nobody knows, because
-   * something has reached the file: then nothing kept in memory can be trusted.
+   * What is not durable came to nothing, and memory is as it was before it; or nobody knows,
+   * because something has reached the file: then nothing kept in memory can be trusted.
    */
   rollback(): void {
-    if (this.#counters !== null && this.#isFileAsBefore()) {
-      this.#counters = { ...this.#before }
-      for (const kept of this.#changed) {
-        if (kept.durable === null) this.#remove(kept)
-        else kept.account = kept.durable
-      }
+    const plan = this.#plan
+    if (this.#counters !== null && (plan === null || this.#isLost(plan))) {
+      Object.assign(this.#counters, plan?.before ?? this.#before)
+      for (const kept of plan?.changed ?? []) this.#takeBack(kept)
+      for (const kept of this.#changed) this.#takeBack(kept)
     } else {
       this.#drop()
       this.#behind.clear()
@@ -193,6 +215,12 @@ export class SqliteAccounts implements Numbers {
     }
     this.#changed.clear()
     this.#plan = null
+  }
+
+  #takeBack(kept: Kept): void {
+    kept.sent = null
+    if (kept.durable === null) this.#remove(kept)
+    else kept.account = kept.durable
   }
 
   #remove(kept: Kept): void {
@@ -224,8 +252,9 @@ export class SqliteAccounts implements Numbers {
   }
 
   /** A few rows a batch, so that nobody waits for many. */
-  #carry(plan: Plan, lastEntry: number, write: Write): void {
-    const latest = this.#carryAll ? lastEntry : lastEntry - this.#behindMax
+  #carry(plan: Plan, write: Write): void {
+    const { lastEntry } = plan
+    const latest = this.#carryAll ? lastEntry : lastEntry - this.#limits.behindMax
     const written = new Set(plan.written)
     for (const [kept, since] of this.#lacking(plan)) {
       if (written.has(kept)) continue
@@ -237,12 +266,12 @@ export class SqliteAccounts implements Numbers {
       write('carryBalance', posted, pending, textFromRecent(recent), lastEntry, kept.no)
       plan.written.push(kept)
     }
-    if (plan.carriedUpTo !== this.#before.carriedUpTo) write('carriedUpTo', plan.carriedUpTo)
+    if (plan.carriedUpTo !== this.#known().carriedUpTo) write('carriedUpTo', plan.carriedUpTo)
   }
 
   /** What is behind and what the open batch leaves so, each with the first entry it lacks. */
-  *#lacking({ leftBehind }: Plan): Iterable<readonly [Kept, number]> {
-    const first = this.#before.lastEntry + 1
+  *#lacking({ leftBehind, before }: Plan): Iterable<readonly [Kept, number]> {
+    const first = before.lastEntry + 1
     for (const kept of this.#behind) yield [kept, kept.behindSince ?? first]
     for (const kept of leftBehind) yield [kept, first]
   }
@@ -280,6 +309,7 @@ export class SqliteAccounts implements Numbers {
       digits: String(no),
       account,
       durable,
+      sent: null,
       behindSince: null,
       next: null,
       isGone: false,
@@ -298,9 +328,7 @@ export class SqliteAccounts implements Numbers {
   /** Reads from the file what memory must know before it answers for any account. */
   #known(): Counters {
     if (this.#counters !== null) return this.#counters
-    const counters = countersOf(this.#db)
-    const behind = accountsBehind(this.#db)
-    refuseNonsense(counters, behind.values())
+    const { counters, behind } = countersAndBehind(this.#db)
     for (const [no, own] of behind) {
       const account = accountOf(own)
       const kept = this.#keep(no, account, account)
@@ -316,40 +344,22 @@ export class SqliteAccounts implements Numbers {
     return this.#dataVersion.get()?.data_version
   }
 
-  #isFileAsBefore(): boolean {
+  #isInFile({ before, lastEntry, fileBefore }: Plan): boolean {
+    if (lastEntry === before.lastEntry) return this.#fileVersion() !== fileBefore
+    return Number(this.#latest.get()?.seq) >= lastEntry
+  }
+
+  #isLost(plan: Plan): boolean {
     try {
-      return this.#fileVersion() === this.#fileBefore
+      return !this.#isInFile(plan)
     } catch {
       return false
     }
   }
 }
 
-/** A balance that is less than its entries would let calls past their limit. */
-function refuseNonsense({ carriedUpTo, lastEntry }: Counters, behind: Iterable<Behind>): void {
-  const isKnown = carriedUpTo <= lastEntry
-  const isBelowZero = ({ standing: { posted, pending } }: Behind): boolean =>
-    posted < 0n || pending < 0n
-  if (isKnown && ![...behind].some(isBelowZero)) return
-  throw new Error(
-    'the balances in the ledger do not follow from its entries: `bursar doctor` says which; ' +
-      'restore a backup with `bursar restore`',
-  )
-}
-
-function countersOf(db: DatabaseSync): Counters {
-  const row = db
-    .prepare(
-      `select (select coalesce(max(no), 0) from account) as account,
-         (select coalesce(max(seq), 0) from entry) as entry,
-         (select up_to from carried) as carried`,
-    )
-    .get()
-  return {
-    nextNo: BigInt(Number(row?.account)) + 1n,
-    lastEntry: Number(row?.entry),
-    carriedUpTo: Number(row?.carried ?? Number.NaN),
-  }
+function shown({ durable, sent }: Kept, hasLanded: boolean): Account | null {
+  return hasLanded ? (sent ?? durable) : durable
 }
 
 function writeRow({ no, account, durable }: Kept, asOf: number, write: Write): void {

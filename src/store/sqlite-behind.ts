@@ -24,6 +24,52 @@ export const accountOf = ({ row, standing }: Behind): Account => ({
   ...standing,
 })
 
+/** What the next account and the next entry are numbered after. */
+export interface Counters {
+  nextNo: bigint
+  lastEntry: number
+  /** An entry that every row has. */
+  carriedUpTo: number
+}
+
+/** What a store must know before it answers for any account; throws where it makes no sense. */
+export function countersAndBehind(db: DatabaseSync): {
+  readonly counters: Counters
+  readonly behind: ReadonlyMap<bigint, Behind>
+} {
+  const counters = countersOf(db)
+  const behind = accountsBehind(db)
+  refuseNonsense(counters, behind.values())
+  return { counters, behind }
+}
+
+/** A balance that is less than its entries would let calls past their limit. */
+function refuseNonsense({ carriedUpTo, lastEntry }: Counters, behind: Iterable<Behind>): void {
+  const isKnown = carriedUpTo <= lastEntry
+  const isBelowZero = ({ standing: { posted, pending } }: Behind): boolean =>
+    posted < 0n || pending < 0n
+  if (isKnown && ![...behind].some(isBelowZero)) return
+  throw new Error(
+    'the balances in the ledger do not follow from its entries: `bursar doctor` says which; ' +
+      'restore a backup with `bursar restore`',
+  )
+}
+
+function countersOf(db: DatabaseSync): Counters {
+  const row = db
+    .prepare(
+      `select (select coalesce(max(no), 0) from account) as account,
+         (select coalesce(max(seq), 0) from entry) as entry,
+         (select up_to from carried) as carried`,
+    )
+    .get()
+  return {
+    nextNo: BigInt(Number(row?.account)) + 1n,
+    lastEntry: Number(row?.entry),
+    carriedUpTo: Number(row?.carried ?? Number.NaN),
+  }
+}
+
 /** By the number of the account; the longest behind first. */
 export function accountsBehind(db: DatabaseSync): Map<bigint, Behind> {
   const behind = new Map<string, Behind>()

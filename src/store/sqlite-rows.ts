@@ -21,7 +21,7 @@ import { fromJson, toJson } from '#lib/json.ts'
 import { holdFromRow, type HoldRow, textFromEntryLines, textFromLines } from './codec.ts'
 import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
 import type { KnownRules, Rows } from './execute.ts'
-import { SqliteAccounts } from './sqlite-accounts.ts'
+import { type AccountLimits, SqliteAccounts } from './sqlite-accounts.ts'
 import { prepared } from './sqlite-connection.ts'
 import { addWrite, type Batch, type Value, type WriteName } from './sqlite-writes.ts'
 
@@ -41,27 +41,35 @@ export class SqliteRows implements Rows, KnownRules {
   #again = false
   #batch: Batch = []
   readonly #spend: SpendChanges = new Map()
-  readonly #touched = new Map<HoldId, Hold>()
-  readonly #marks = new Set<string>()
+  /** By the open batch, and by the one before it, which may be under way to the disk. */
+  #touched = new Map<HoldId, Hold>()
+  #touchedBefore = new Map<HoldId, Hold>()
+  #marks = new Set<string>()
+  #marksBefore = new Set<string>()
   /** Found on disk once: a mark is never taken away. */
   readonly #everMarked = new Set<string>()
 
-  constructor(db: DatabaseSync, behindMax?: number) {
+  constructor(db: DatabaseSync, limits?: AccountLimits) {
     this.#db = db
-    this.accounts = new SqliteAccounts(db, behindMax)
+    this.accounts = new SqliteAccounts(db, limits)
     this.#hold = prepared(db, 'select * from hold where id = ?')
     this.#mark = prepared(db, 'select 1 from mark where id = ?')
   }
 
   /**
-   * Everything before this is committed, so what memory has no room for may be dropped. `again`:
-   * the batch came to nothing once.
+   * Everything before the last batch is durable, so what memory has no room for may be dropped.
+   * `again`: the batch came to nothing once.
    */
   begin(again: boolean): void {
     this.#again = again
     this.accounts.begin()
-    this.#touched.clear()
-    this.#marks.clear()
+    const [touched, marks] = [this.#touchedBefore, this.#marksBefore]
+    this.#touchedBefore = this.#touched
+    this.#marksBefore = this.#marks
+    touched.clear()
+    marks.clear()
+    this.#touched = touched
+    this.#marks = marks
     this.#spend.clear()
     this.#batch = []
   }
@@ -86,12 +94,14 @@ export class SqliteRows implements Rows, KnownRules {
     this.accounts.committed()
   }
 
-  /** The open batch came to nothing: what it has changed is read again. */
+  /** What is not durable came to nothing: what it has changed is read again. */
   forget(): void {
     this.accounts.rollback()
     this.#pending.clear()
     this.#touched.clear()
+    this.#touchedBefore.clear()
     this.#marks.clear()
+    this.#marksBefore.clear()
     this.#overrides = null
     this.#known = null
     this.#auditHead = null
@@ -106,8 +116,8 @@ export class SqliteRows implements Rows, KnownRules {
   }
 
   hold(id: HoldId): Hold | null {
-    const kept = this.#touched.get(id) ?? this.#pending.get(id)
-    if (kept !== undefined) return kept
+    const kept = this.#kept(id)
+    if (kept !== null) return kept
     const row = this.#hold.get(id)
     return row === undefined ? null : holdFromRow(row as unknown as HoldRow, this.accounts)
   }
@@ -117,7 +127,12 @@ export class SqliteRows implements Rows, KnownRules {
    * there all the same breaks its batch, and is looked up when that is tried again.
    */
   holdBefore(id: HoldId): Hold | null {
-    return this.#again ? this.hold(id) : (this.#touched.get(id) ?? this.#pending.get(id) ?? null)
+    return this.#again ? this.hold(id) : this.#kept(id)
+  }
+
+  #kept(id: HoldId): Hold | null {
+    const touched = this.#touched.get(id) ?? this.#touchedBefore.get(id)
+    return touched ?? this.#pending.get(id) ?? null
   }
 
   addHold(hold: Hold): void {
@@ -183,7 +198,7 @@ export class SqliteRows implements Rows, KnownRules {
   }
 
   isMarked(id: string): boolean {
-    if (this.#marks.has(id) || this.#everMarked.has(id)) return true
+    if (this.#marks.has(id) || this.#marksBefore.has(id) || this.#everMarked.has(id)) return true
     if (this.#mark.get(id) === undefined) return false
     if (this.#everMarked.size >= marksKept) this.#everMarked.clear()
     this.#everMarked.add(id)

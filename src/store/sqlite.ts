@@ -24,7 +24,7 @@ import {
   type Store,
   StoreUnavailable,
 } from '#ports/store.ts'
-import { type BatchWriter, failureOf, writerOnTheSpot, WriterThread } from './batch-writer.ts'
+import { type BatchWriter, writerOnTheSpot, WriterThread } from './batch-writer.ts'
 import {
   type AccountRow,
   entryFromRow,
@@ -39,6 +39,7 @@ import { headFromRow, linkFromRow } from './audit-chain.ts'
 import { adoptRules, countHolds, execute, startSince } from './execute.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Leases } from './leases.ts'
+import type { AccountLimits } from './sqlite-accounts.ts'
 import { type Lock, lock, openConnection, prepared } from './sqlite-connection.ts'
 import { outcomeFromRow, outcomesSql, workFromRow, workSql, workValues } from './outcome-sql.ts'
 import { observedRows, observedSql } from './observed-sql.ts'
@@ -46,14 +47,13 @@ import { observedAtOnce, observeWith, settledWith } from './sqlite-observed.ts'
 import { spendRows, spendSql } from './spend-sql.ts'
 import { writeChange, writeRecord } from './sqlite-changes.ts'
 import { SqliteRows } from './sqlite-rows.ts'
+import { sqliteTransaction } from './sqlite-transaction.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
 
-export interface SqliteOptions {
+export interface SqliteOptions extends AccountLimits {
   /** A file, or `:memory:`. */
   readonly path: string
   readonly onCommit?: (jobs: number) => void
-  /** Entries that an account's row may lack: fewer are read by a start, and more rows written. */
-  readonly behindMax?: number
 }
 
 type Row = Record<string, unknown>
@@ -73,12 +73,12 @@ export class SqliteStore implements Store {
   readonly #ask = (sql: string, ...args: (string | number)[]) => this.#all(sql, ...args)
   readonly #leases = new Leases()
 
-  constructor({ path, onCommit, behindMax }: SqliteOptions) {
+  constructor({ path, onCommit, ...limits }: SqliteOptions) {
     const inMemory = path === ':memory:'
     this.#lock = inMemory ? null : lock(`${path}.lock`)
     try {
       this.#db = openConnection(path)
-      this.#rows = new SqliteRows(this.#db, behindMax)
+      this.#rows = new SqliteRows(this.#db, limits)
       // What rows lack is read now, and what makes no sense is refused now.
       this.#rows.begin(false)
     } catch (error) {
@@ -88,18 +88,7 @@ export class SqliteStore implements Store {
     this.#writer = inMemory
       ? writerOnTheSpot(new SqliteWriter(path, this.#db))
       : new WriterThread(path)
-    this.#commits = new GroupCommit(
-      {
-        begin: (_needs, again, ready) => ready(failureOf(() => this.#rows.begin(again))),
-        commit: (done) =>
-          this.#writer.write(this.#rows.finish(), (failure) => {
-            if (failure === null) this.#rows.committed()
-            done(failure)
-          }),
-        rollback: () => this.#rows.forget(),
-      },
-      onCommit,
-    )
+    this.#commits = new GroupCommit(sqliteTransaction(this.#rows, this.#writer), onCommit)
   }
 
   run(command: Command, now: Instant, rules: Rules): Promise<Outcome> {

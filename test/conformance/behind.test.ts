@@ -5,8 +5,10 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, test } from 'vitest'
+import { type Account, accountKey } from '#core/account.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import type { Command, Rules } from '#core/journal.ts'
 import { nanos } from '#core/money.ts'
@@ -14,6 +16,7 @@ import { type Instant, instant } from '#core/time.ts'
 import { MemoryStore } from '#store/memory.ts'
 import { inspect } from '#store/sqlite-inspect.ts'
 import { SqliteStore } from '#store/sqlite.ts'
+import type { Outcome } from '#ports/store.ts'
 import { generator } from '#test/sim/clock.ts'
 import { budgets, holdId, holdOf, rules, ruleOf, settleOf, start } from '#test/support/ledger.ts'
 
@@ -28,7 +31,7 @@ const stop = { numerator: 6n, denominator: 5n }
 
 const seeds = process.env.BURSAR_LONG === '1' ? 200 : 4
 
-/** A pace is frozen and lost again, stages fire, a quota warns, a limit stops. */
+/** A pace is frozen and lost again, stages fire, a quota warns, limits stop, talks count once. */
 const climbing: readonly BudgetRule[] = [
   ruleOf('all', {
     amount: 8000n,
@@ -39,7 +42,9 @@ const climbing: readonly BudgetRule[] = [
     ],
   }),
   ruleOf('user', { per: 'user', unit: 'calls', amount: 1000n }),
+  ruleOf('talks', { unit: 'conversations', amount: 30n }),
 ]
+const ofAll = accountKey({ rule: ruleOf('all'), value: null }, start)
 const climbingRules: Rules = (id) => climbing.find((rule) => rule.id === id) ?? null
 
 /** The file as a crash leaves it now. */
@@ -57,7 +62,8 @@ function commandAt(no: number, chance: () => number): Command {
   if (kind < 0.4) {
     const hold = holdOf(no)
     const accounts = climbing.map((rule, i) => ({ rule, value: hold.accounts[i]?.value ?? null }))
-    return { ...hold, accounts, expiresAt: instant(start + 1e12) }
+    const conversation = `talk ${Math.floor(no / 4)}`
+    return { ...hold, accounts, conversation, expiresAt: instant(start + 1e12) }
   }
   if (kind < 0.8) return { ...settleOf(no), hold: other } as Command
   if (kind < 0.87) return { kind: 'void', hold: other, facts: {} }
@@ -92,29 +98,57 @@ async function examine(path: string, memory: MemoryStore, now: Instant): Promise
   expect((await inspect(crashed)).findings).toEqual([])
 }
 
-test.each([0, 1, 7, 60, 20_000])(
-  'rows up to %i entries behind: images, failures and readers agree with memory',
+/** So small that memory drops its accounts again and again. */
+const few = 3
+const many = 200_000
+
+test.each([
+  [0, many],
+  [1, few],
+  [7, many],
+  [60, few],
+  [20_000, many],
+  [20_000, few],
+])(
+  'rows up to %i entries behind, %i in memory: images, failures and readers agree with memory',
   { timeout: 60_000 * seeds },
-  async (behindMax) => {
+  async (behindMax, accountsMax) => {
     for (let seed = 1; seed <= seeds; seed += 1) {
       const chance = generator(seed * 1000 + behindMax)
       const path = fresh()
-      const store = new SqliteStore({ path, behindMax })
+      const store = new SqliteStore({ path, behindMax, accountsMax })
       const memory = new MemoryStore()
       await store.change({ kind: 'note' }, audit)
       let now: Instant = start
-      for (let no = 0; no < 150; no += 1) {
-        now = instant(now + Math.floor(chance() * 40_000))
-        const command = commandAt(no, chance)
-        const expected = await memory.run(command, now, climbingRules)
-        // In the same batch as one that breaks it, every now and then: tried again alone.
-        const broken = chance() < 0.1
-        const [told, refused] = await Promise.allSettled([
-          store.run(command, now, climbingRules),
-          broken ? store.change({ kind: 'note' }, audit) : Promise.resolve(),
-        ])
-        expect(refused.status).toBe(broken ? 'rejected' : 'fulfilled')
-        expect(told).toEqual({ status: 'fulfilled', value: expected })
+      for (let no = 0; no < 150; ) {
+        const told: Promise<Outcome>[] = []
+        const broken: Promise<string>[] = []
+        const expected: Outcome[] = []
+        // The balances that there are one after another, and those that a reader saw.
+        const balances = [await memory.account(ofAll)]
+        const seen: (Account | null)[] = []
+        // Several on top of each other every now and then, while the disk has the first.
+        for (let turns = chance() < 0.5 ? 1 : 4; turns > 0; turns -= 1) {
+          now = instant(now + Math.floor(chance() * 40_000))
+          for (let together = 1 + Math.floor(chance() * 3); together > 0; together -= 1) {
+            const command = commandAt(no, chance)
+            no += 1
+            expected.push(await memory.run(command, now, climbingRules))
+            balances.push(await memory.account(ofAll))
+            told.push(store.run(command, now, climbingRules))
+          }
+          // In the same batch as one that breaks it: those beside it are tried again alone.
+          if (chance() < 0.1) {
+            const change = store.change({ kind: 'note' }, audit)
+            broken.push(change.then(String, (error: Error) => error.message))
+          }
+          await nextTurn()
+          seen.push(await store.account(ofAll))
+        }
+        const reason = 'UNIQUE constraint failed: audit.id'
+        expect(await Promise.all(broken)).toEqual(broken.map(() => reason))
+        expect(await Promise.all(told)).toEqual(expected)
+        for (const account of seen) expect(balances).toContainEqual(account)
         if (chance() < 0.1) await compare(store, memory, now)
         if (chance() < 0.03) await examine(path, memory, now)
       }

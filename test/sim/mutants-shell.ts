@@ -17,6 +17,7 @@ const stores = ['test/conformance/stores.test.ts']
 const disk = ['test/faults/disk.test.ts']
 const behind = ['test/conformance/behind.test.ts']
 const accounts = 'src/store/sqlite-accounts.ts'
+const rows = 'src/store/sqlite-rows.ts'
 const batch = ['test/faults/lost-batch.test.ts']
 const doctor = ['test/e2e/doctor.test.ts']
 const table = ['test/faults/hostile-protocol.test.ts']
@@ -129,7 +130,7 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'acknowledged before the commit',
     file: 'src/store/group-commit.ts',
-    line: 'for (const { work } of jobs) values.push(work())',
+    line: 'for (const { work } of jobs) batch.values.push(work())',
     with: 'for (const { work, resolve } of jobs) resolve(work())',
     seenBy: disk,
   },
@@ -149,8 +150,8 @@ export const shellMutants: readonly Mutant[] = [
   },
   {
     name: 'rows in memory outlive the batch that came to nothing',
-    file: 'src/store/sqlite.ts',
-    line: 'rollback: () => this.#rows.forget(),',
+    file: 'src/store/sqlite-transaction.ts',
+    line: 'rollback: () => rows.forget(),',
     with: 'rollback: () => {},',
     seenBy: batch,
   },
@@ -192,7 +193,7 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: 'readers are shown rows as they are',
     file: accounts,
-    line: 'return (hasLanded ? kept?.account : kept?.durable) ?? accountFromRow(row)',
+    line: 'return (kept === undefined ? null : shown(kept, hasLanded)) ?? accountFromRow(row)',
     with: 'return kept === undefined || hasLanded ? accountFromRow(row) : accountFromRow(row)',
     seenBy: behind,
   },
@@ -208,14 +209,56 @@ export const shellMutants: readonly Mutant[] = [
     file: accounts,
     line: 'if (next !== null && next.account.key === key && !next.isGone) {',
     with: 'if (next !== null && next.account.key === key) {',
-    seenBy: behind,
+    seenBy: batch,
   },
   {
     name: 'memory is trusted whatever has reached the file',
     file: accounts,
-    line: 'if (this.#counters !== null && this.#isFileAsBefore()) {',
+    line: 'if (this.#counters !== null && (plan === null || this.#isLost(plan))) {',
     with: 'if (this.#counters !== null) {',
     seenBy: batch,
+  },
+  {
+    name: 'what was done on top of a failed batch stays',
+    file: accounts,
+    line: 'for (const kept of this.#changed) this.#takeBack(kept)',
+    with: '',
+    seenBy: behind,
+  },
+  {
+    name: 'who was on top of a failed batch is left out',
+    file: 'src/store/group-commit.ts',
+    line: 'if (open !== null) this.#queue.unshift(...open.jobs)',
+    with: 'if (open !== null) this.#queue.push(...open.jobs)',
+    seenBy: behind,
+  },
+  {
+    name: 'two failed batches give back the numbers of one',
+    file: accounts,
+    line: 'Object.assign(this.#counters, plan?.before ?? this.#before)',
+    with: 'Object.assign(this.#counters, this.#before)',
+    seenBy: behind,
+  },
+  {
+    name: 'readers are shown what is not sent yet',
+    file: accounts,
+    line: 'kept.durable = kept.sent\n',
+    with: 'kept.durable = kept.account\n',
+    seenBy: behind,
+  },
+  {
+    name: 'a hold on its way to the disk is not found',
+    file: rows,
+    line: 'this.#touched.get(id) ?? this.#touchedBefore.get(id)',
+    with: 'this.#touched.get(id)',
+    seenBy: behind,
+  },
+  {
+    name: 'a mark on its way to the disk is not found',
+    file: rows,
+    line: 'this.#marks.has(id) || this.#marksBefore.has(id) ||',
+    with: 'this.#marks.has(id) ||',
+    seenBy: behind,
   },
   {
     name: 'a ledger is closed with rows behind',

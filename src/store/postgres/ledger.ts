@@ -17,6 +17,8 @@ export class Ledger {
     this.#connection = ledgerConnection(url)
     this.#commits = new GroupCommit(
       {
+        // The next fetches rows that the last has locked.
+        overlaps: () => false,
         begin: (needs, _again, ready) => settled(this.#begin(needs), ready),
         commit: (done) => settled(this.#commit(), done),
         // Whatever it was in the middle of: a new connection is in the middle of nothing.
