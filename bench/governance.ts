@@ -12,6 +12,7 @@ import { type BursarTarget, bursar, here } from './targets.ts'
 
 /** Each with a conversation, and so a run, of its own. */
 const users = 2000
+const warmSeconds = 6
 
 export interface GovernanceRow {
   readonly name: string
@@ -22,10 +23,20 @@ export interface GovernanceRow {
 
 interface Measured {
   readonly name: string
-  readonly target: BursarTarget
+  readonly step: number
+  /** Another tree's, where it is not this one's. */
+  readonly tree?: string
   readonly perSecond: number[]
   readonly cpuMicros: number[]
 }
+
+interface Running {
+  readonly row: Measured
+  readonly target: BursarTarget
+}
+
+/** Windows that one process is measured in. */
+const windows = 3
 
 /** So high that nothing is refused: what is measured is the counting. Each is added to the last. */
 const steps: readonly (readonly [name: string, yaml: (receiver: string) => string])[] = [
@@ -57,61 +68,67 @@ runs: [{ agent: resolver, max_usd: 1000000, max_calls: 1000000000 }]
   ],
 ]
 
-/** `before`: a tree to stand first with the first step's config, to hold the others against. */
+/**
+ * `before`: a tree to stand first with the first step's config, to hold the others against. Each
+ * round starts all of them anew: two processes of one program differ by as much as 5 % for as long
+ * as they live.
+ */
 export async function governance(
   rounds: number,
   seconds: number,
   before: string | null,
 ): Promise<readonly GovernanceRow[]> {
+  const measured = { perSecond: [], cpuMicros: [] }
+  const rows: Measured[] = steps.map(([name], step) => ({ name, step, ...structuredClone(measured) }))
+  if (before !== null) {
+    const name = 'six budgets and two quotas, the tree before'
+    rows.unshift({ name, step: 0, tree: before, ...measured })
+  }
+  for (let round = 0; round < rounds; round += 1) await measureAll(rows, seconds)
+  return rows.map(({ name, perSecond, cpuMicros }) => ({
+    name,
+    perSecond: median(perSecond),
+    cpuMicros: cpuMicros.length === 0 ? null : median(cpuMicros),
+  }))
+}
+
+async function measureAll(rows: readonly Measured[], seconds: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-governance-'))
   const desk = join(here, 'busy-desk.ts')
   const receiver = spawn(process.execPath, [desk], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [port] = (await once(receiver.stdout, 'data')) as [Buffer]
   const helpers = [receiver]
-  const config = join(folder, 'config')
-  const rows: Measured[] = []
-  const add = async (name: string, step: number, tree?: string): Promise<BursarTarget> => {
-    const own = writeConfig(`${config}-${rows.length}`, step, String(port).trim())
-    const options = { port: 4830 + rows.length, config: own, agents: ['resolver'] }
-    const target = await bursar(tree === undefined ? options : { ...options, tree })
-    rows.push({ name, target, perSecond: [], cpuMicros: [] })
-    return target
-  }
+  const running: Running[] = []
   try {
-    if (before !== null) await add('six budgets and two quotas, the tree before', 0, before)
-    for (const [no, [name]] of steps.entries()) {
-      const target = await add(name, no)
-      if (no === 0) continue
+    for (const [no, row] of rows.entries()) {
+      const config = writeConfig(join(folder, `config-${no}`), row.step, String(port).trim())
+      const tree = row.tree === undefined ? {} : { tree: row.tree }
+      const target = await bursar({ port: 4830 + no, config, agents: ['resolver'], ...tree })
+      running.push({ row, target })
+      if (row.step === 0) continue
       const token = readFileSync(join(target.data, 'admin-token'), 'utf8').trim()
       const args = [desk, `http://127.0.0.1:${target.port}`, token]
       helpers.push(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] }))
     }
-    for (let round = -1; round < rounds; round += 1) {
-      for (const row of round % 2 === 0 ? rows : rows.toReversed()) measure(row, round, seconds)
+    for (const { target } of running) flood(target, '2 KB', 64, warmSeconds, [], users)
+    for (let window = 0; window < windows; window += 1) {
+      for (const one of window % 2 === 0 ? running : running.toReversed()) measure(one, seconds)
     }
-    return rows.map(({ name, perSecond, cpuMicros }) => ({
-      name,
-      perSecond: median(perSecond),
-      cpuMicros: cpuMicros.length === 0 ? null : median(cpuMicros),
-    }))
   } finally {
-    for (const { target } of rows) await target.stop()
+    for (const { target } of running) await target.stop()
     for (const helper of helpers) helper.kill()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** The first round only warms up. */
-function measure({ target, perSecond, cpuMicros }: Measured, round: number, seconds: number): void {
-  const lasts = round < 0 ? 8 : seconds
+function measure({ row, target }: Running, seconds: number): void {
   const before = cpuMicrosOf(target.pid)
-  const found = flood(target, '2 KB', 64, lasts, [], users)
+  const found = flood(target, '2 KB', 64, seconds, [], users)
   const after = cpuMicrosOf(target.pid)
   if (found.errors > 0) throw new Error(`${found.errors} calls failed`)
-  if (round < 0) return
-  perSecond.push(found.perSecond)
+  row.perSecond.push(found.perSecond)
   if (before !== null && after !== null) {
-    cpuMicros.push((after - before) / (found.perSecond * lasts))
+    row.cpuMicros.push((after - before) / (found.perSecond * seconds))
   }
 }
 
