@@ -2,7 +2,7 @@
  * Agents that go round in circles: the same call again and again, a chain of agents that comes back
  * to its start, an SDK that tries and tries. Counted by each replica for itself.
  */
-import { hash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { circleIn, type LoopRule, loopRulesFor, type RunScope } from '#core/run.ts'
 import type { Instant } from '#core/time.ts'
 import type { Serving } from './call.ts'
@@ -87,8 +87,12 @@ export class Loops {
   }
 }
 
-const bodyOf = ({ identicalCalls }: LoopRule, { request }: Serving): string =>
-  identicalCalls === null ? '' : hash('sha256', request.body)
+/**
+ * Tells bodies of one run apart: who makes two that differ look the same stops itself alone, so a
+ * sum does, at a tenth of a digest's price.
+ */
+const bodyOf = ({ identicalCalls }: LoopRule, { request: { body } }: Serving): string =>
+  identicalCalls === null ? '' : `${body.byteLength}-${crc32(body)}`
 
 /** The makers' SDKs count their tries; AWS's says which attempt it is. */
 function isRetry(headers: Serving['request']['headers']): boolean {

@@ -27,6 +27,14 @@ export class Runs {
     this.#store = store
   }
 
+  /** Without asking the ledger, which is how it is for nearly every call; null: ask `chainOf`. */
+  remembered({ run, attribution }: Principal): RunChain | null {
+    const own = runId(run, attribution)
+    if (own === null) return noRuns
+    const isFirst = this.#links.get(own)?.parent === null
+    return isFirst ? { scopes: [{ id: own, attribution }], marks: [] } : null
+  }
+
   /** Rejects with `StoreUnavailable`. */
   async chainOf({ run, parentRun, attribution }: Principal): Promise<RunChain> {
     const own = runId(run, attribution)

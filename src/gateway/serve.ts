@@ -128,25 +128,42 @@ function serveOpened(desk: Desk, serving: Serving): Promise<boolean> | boolean {
   return false
 }
 
-/** The call among those it belongs to: it may be one too many of the same. */
-async function serveRun(
-  desk: Desk,
-  serving: Serving,
-  targets: readonly Target[],
-): Promise<boolean> {
+/** The call among those it belongs to. */
+function serveRun(desk: Desk, serving: Serving, targets: readonly Target[]): Promise<boolean> {
   const { snapshot, principal } = serving
   if (snapshot.runs.length === 0 && snapshot.loops.length === 0) {
     return tryTargets(desk, serving, targets)
   }
+  const runs = desk.runs.remembered(principal)
+  return runs === null
+    ? serveUnknownRun(desk, serving, targets)
+    : serveInRun(desk, serving, targets, runs)
+}
+
+async function serveUnknownRun(
+  desk: Desk,
+  serving: Serving,
+  targets: readonly Target[],
+): Promise<boolean> {
   let runs: RunChain
   try {
-    runs = await desk.runs.chainOf(principal)
+    runs = await desk.runs.chainOf(serving.principal)
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error
     refuseServing(desk.deps, serving, unavailable(serving))
     return false
   }
-  const loop = desk.loops.found(snapshot.loops, serving, runs.scopes)
+  return serveInRun(desk, serving, targets, runs)
+}
+
+/** It may be one too many of the same. */
+async function serveInRun(
+  desk: Desk,
+  serving: Serving,
+  targets: readonly Target[],
+  runs: RunChain,
+): Promise<boolean> {
+  const loop = desk.loops.found(serving.snapshot.loops, serving, runs.scopes)
   if (loop === null) return tryTargets(desk, { ...serving, runs }, targets)
   tellLoop(desk.deps, serving, loop)
   const message = `This looks like a loop: ${loop.evidence}. It was not sent; find what repeats it.`

@@ -14,8 +14,10 @@ interface Open {
 }
 
 function prepared(db: DatabaseSync): Open {
-  // Whoever waits for a commit should not wait for a checkpoint as well.
-  db.exec('pragma wal_autocheckpoint = 0')
+  // Whoever waits for a commit should not wait for a checkpoint as well. And most commits go through
+  // all that is cached, because SQLite numbers pages beyond the file's end while it balances a tree:
+  // a writer appends, so a small cache is its best.
+  db.exec('pragma wal_autocheckpoint = 0; pragma cache_size = -8000')
   return {
     db,
     statements: writes.map(({ sql }) => db.prepare(sql)),
