@@ -14,9 +14,9 @@ interface Open {
 }
 
 function prepared(db: DatabaseSync): Open {
-  // Whoever waits for a commit should not wait for a checkpoint as well. And most commits go through
-  // all that is cached, because SQLite numbers pages beyond the file's end while it balances a tree:
-  // a writer appends, so a small cache is its best.
+  // Whoever waits for a commit should not wait for a checkpoint as well. And at most commits SQLite
+  // goes through all that it has cached, because it numbers pages beyond the end of the file while
+  // it balances a tree: a writer appends, so a small cache serves it best.
   db.exec('pragma wal_autocheckpoint = 0; pragma cache_size = -8000')
   return {
     db,
