@@ -73,17 +73,16 @@ export async function book(
       { action: `outcome.${event.kind}`, subject: event.id, after: showEvent(event) },
     )
   } catch (error) {
-    // Somebody else may have been faster with the same id.
-    const before = error instanceof StoreUnavailable ? await bookedOr(deps, event.id) : null
-    if (before === null) throw error
-    return repeatOf(before, event)
+    // Somebody else may have been faster with the same id: then it is told once more.
+    if (!(error instanceof StoreUnavailable) || !(await isBooked(deps, event.id))) throw error
+    return prepare(deps, actor, said, source)
   }
   return prepared
 }
 
-/** Null where the store is away too. */
-async function bookedOr({ store }: ControlDeps, id: string): Promise<OutcomeEvent | null> {
-  return store.outcomeEvent(id).catch(() => null)
+/** False where the store is away too. */
+async function isBooked({ store }: ControlDeps, id: string): Promise<boolean> {
+  return (await store.outcomeEvent(id).catch(() => null)) !== null
 }
 
 async function knownCall({ store }: ControlDeps, text: string): Promise<KnownCall | null> {

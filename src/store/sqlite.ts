@@ -76,12 +76,15 @@ export class SqliteStore implements Store {
   constructor({ path, onCommit, ...limits }: SqliteOptions) {
     const inMemory = path === ':memory:'
     this.#lock = inMemory ? null : lock(`${path}.lock`)
+    let opened: DatabaseSync | null = null
     try {
-      this.#db = openConnection(path)
+      opened = openConnection(path)
+      this.#db = opened
       this.#rows = new SqliteRows(this.#db, limits)
       // What rows lack is read now, and what makes no sense is refused now.
       this.#rows.begin(false)
     } catch (error) {
+      opened?.close()
       this.#lock?.release()
       throw error
     }

@@ -189,6 +189,14 @@ test('a hundred at once, each told five times, are a hundred', async () => {
   expect(after).toMatchObject({ outcomes: 1, provisional: 99 })
 })
 
+test('told five times at once without saying when, it is booked once', async () => {
+  const numbers = Array.from({ length: 200 }, (_, i) => i % 40)
+  const tell = (n: number): Promise<unknown> =>
+    world.api('/outcomes', { id: `race${n}`, type: 'checked_case', agent: 'other', tenant: 'r' })
+  const told = (await Promise.all(numbers.map(tell))) as { repeated?: boolean }[]
+  expect(told.filter(({ repeated }) => repeated === true)).toHaveLength(160)
+})
+
 test('a reversal after the close: as reported and as known differ by exactly it', async () => {
   for (const id of ['a', 'b', 'c']) {
     await world.api('/outcomes', {
