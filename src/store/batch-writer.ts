@@ -37,7 +37,10 @@ export function threadFile(name: 'sqlite-thread' | 'inspect-thread'): URL {
   return new URL(`./${name}${extension}`, import.meta.url)
 }
 
-/** A thread that died is replaced: what it left undone SQLite has rolled back. */
+/**
+ * A thread that died is replaced: what it left undone SQLite has rolled back. Nothing that it says
+ * afterwards is taken for the word of the one in its place.
+ */
 export class WriterThread implements BatchWriter {
   readonly #path: string
   #worker: Worker | null = null
@@ -50,9 +53,13 @@ export class WriterThread implements BatchWriter {
   write(batch: Batch, written: Written): void {
     assert(this.#waiting === null, 'one batch at a time')
     this.#waiting = written
-    this.#worker ??= this.#start()
-    this.#worker.ref()
-    this.#worker.postMessage(batch)
+    // There may be no thread to be had.
+    const failure = failureOf(() => {
+      this.#worker ??= this.#start()
+      this.#worker.ref()
+      this.#worker.postMessage(batch)
+    })
+    if (failure !== null) this.#answer(failure)
   }
 
   async close(): Promise<void> {
@@ -70,10 +77,12 @@ export class WriterThread implements BatchWriter {
     worker.unref()
     worker.on('message', (failure: string | null) => {
       worker.unref()
-      this.#answer(failure === null ? null : new Error(failure))
+      if (this.#worker === worker) this.#answer(failure === null ? null : new Error(failure))
     })
+    // An error is told first, and then the end.
     const died = (reason: string): void => {
-      if (this.#worker === worker) this.#worker = null
+      if (this.#worker !== worker) return
+      this.#worker = null
       this.#answer(new Error(`the writer thread died: ${reason}`))
     }
     worker.on('error', (error: Error) => died(error.message))

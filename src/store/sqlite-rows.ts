@@ -97,9 +97,10 @@ export class SqliteRows implements Rows, KnownRules {
   /** What is not durable came to nothing: what it has changed is read again. */
   forget(): void {
     this.accounts.rollback()
-    this.#pending.clear()
-    this.#touched.clear()
-    this.#touchedBefore.clear()
+    for (const touched of [this.#touched, this.#touchedBefore]) {
+      for (const id of touched.keys()) this.#pending.delete(id)
+      touched.clear()
+    }
     this.#marks.clear()
     this.#marksBefore.clear()
     this.#overrides = null

@@ -149,6 +149,13 @@ export const shellMutants: readonly Mutant[] = [
     seenBy: disk,
   },
   {
+    name: 'the end of a thread that died is told of the batch of its successor',
+    file: 'src/store/batch-writer.ts',
+    line: 'if (this.#worker !== worker) return\n',
+    with: '',
+    seenBy: ['test/faults/dying-thread.test.ts'],
+  },
+  {
     name: 'rows in memory outlive the batch that came to nothing',
     file: 'src/store/sqlite-transaction.ts',
     line: 'rollback: () => rows.forget(),',
