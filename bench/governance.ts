@@ -78,11 +78,15 @@ export async function governance(
   seconds: number,
   before: string | null,
 ): Promise<readonly GovernanceRow[]> {
-  const measured = { perSecond: [], cpuMicros: [] }
-  const rows: Measured[] = steps.map(([name], step) => ({ name, step, ...structuredClone(measured) }))
+  const rowOf = (name: string, step: number): Measured => ({
+    name,
+    step,
+    perSecond: [],
+    cpuMicros: [],
+  })
+  const rows = steps.map(([name], step) => rowOf(name, step))
   if (before !== null) {
-    const name = 'six budgets and two quotas, the tree before'
-    rows.unshift({ name, step: 0, tree: before, ...measured })
+    rows.unshift({ ...rowOf('six budgets and two quotas, the tree before', 0), tree: before })
   }
   for (let round = 0; round < rounds; round += 1) await measureAll(rows, seconds)
   return rows.map(({ name, perSecond, cpuMicros }) => ({
