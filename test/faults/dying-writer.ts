@@ -1,12 +1,14 @@
 /**
- * `node --import ./blow-up.ts dying-writer.ts FILE SECONDS`: commands without a pause while one
- * thread after the other dies. Prints what was said of each: `{"told": ["hold 1"], "refused": []}`.
+ * `node --import ./blow-up.ts dying-writer.ts FILE THREADS`: commands without a pause while one
+ * thread after the other dies, until so many have begun. Prints what was said of each:
+ * `{"threads": 9, "told": ["hold 1 applied"], "refused": ["settle 7: the writer thread died"]}`.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Outcome } from '#ports/store.ts'
 import { SqliteStore } from '#store/sqlite.ts'
 import { budgets, holdOf, rules, settleOf, start } from '#test/support/ledger.ts'
 
-const [path = '', seconds = '2'] = process.argv.slice(2)
+const [path = '', threadsMin = '12'] = process.argv.slice(2)
 let threads = 0
 process.on('worker', () => {
   threads += 1
@@ -17,11 +19,12 @@ const told: string[] = []
 const refused: string[] = []
 const running = new Set<Promise<void>>()
 const inFlightMax = 200
+const callsMin = 1000
 
 async function call(no: number): Promise<void> {
-  const say = async (what: string, work: Promise<unknown>): Promise<void> => {
+  const say = async (what: string, work: Promise<Outcome>): Promise<void> => {
     await work.then(
-      () => told.push(what),
+      ({ result }) => told.push(`${what} ${result.status}`),
       (error: Error) => refused.push(`${what}: ${error.message}`),
     )
   }
@@ -29,8 +32,7 @@ async function call(no: number): Promise<void> {
   await say(`settle ${no}`, store.run(settleOf(no), start, rules))
 }
 
-const until = performance.now() + Number(seconds) * 1000
-for (let no = 0; performance.now() < until; no += 1) {
+for (let no = 0; threads < Number(threadsMin) || no < callsMin; no += 1) {
   const one: Promise<void> = call(no).finally(() => running.delete(one))
   running.add(one)
   if (running.size >= inFlightMax) await Promise.race(running)
