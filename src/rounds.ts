@@ -2,6 +2,7 @@
 import type { Instant } from '#core/time.ts'
 import { rulesOf } from '#gateway/books.ts'
 import { outbox } from '#jobs/alerts.ts'
+import { dayBookRound } from '#jobs/day-books.ts'
 import { expireHolds } from '#jobs/holds.ts'
 import { lookAhead } from '#jobs/outlook.ts'
 import { settleObserved } from '#jobs/observed.ts'
@@ -72,6 +73,7 @@ export function startJobs({
     repeat(alertsEveryMs, alerts.round),
     repeat(expiryEveryMs, () => expireHolds(expiry, systemClock.now() as Instant)),
     repeat(outlookEveryMs, () => lookAhead(outlook)),
+    repeat(outlookEveryMs, dayBookRound(outlook)),
     repeat(observedEveryMs, () => settleObserved(store, systemClock.now())),
     repeat(outcomesEveryMs, outcomeJudge({ ...outlook, records })),
     repeat(reviewsEveryMs, () => remindOfReviews(outlook)),

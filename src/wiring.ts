@@ -23,6 +23,7 @@ import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { guardPrices } from '#jobs/price-guard.ts'
 import { expireHolds } from '#jobs/holds.ts'
+import { bookedOutlooks } from '#jobs/day-books.ts'
 import { outlooks } from '#jobs/outlook.ts'
 import { unitCost } from '#jobs/unit-cost.ts'
 import { notifiersOf } from '#notify/notifiers.ts'
@@ -286,7 +287,10 @@ function controlDeps(parts: {
       reload: () => reloadAll(parts, true),
     },
     pricesWith: (files) => pricesWith(config.snapshot().priceBook, files),
-    outlooks: () => outlooks({ clock: systemClock, store, snapshot: config.snapshot }),
+    outlooks: async () => {
+      const deps = { clock: systemClock, store, snapshot: config.snapshot }
+      return [...(await outlooks(deps)), ...(await bookedOutlooks(deps))]
+    },
     unitCost: (question, only) =>
       unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, only),
     keys: {

@@ -47,9 +47,7 @@ export function addReportCommands(
     .action(async ({ json }: { readonly json?: true }) => {
       const found = await ask(server(), 'GET', '/reports/forecast')
       if (json) return printJson(output, found)
-      const columns = ['name', 'period_end', 'limit_usd', 'posted_usd', 'expected_usd']
-      const rows = found as Record<string, unknown>[]
-      printTable(output, rows, [...columns, 'low_usd', 'high_usd', 'passes_on'])
+      printForecasts(output, found as ForecastRow[])
     })
   report
     .command('observed')
@@ -68,6 +66,30 @@ export function addReportCommands(
     })
   addSpend(report, output, server, files)
 }
+
+interface ForecastRow extends Record<string, unknown> {
+  readonly budget: string
+  readonly value: string | null
+}
+
+/** Of a budget with very many values the first, and how many more there are. */
+function printForecasts(output: Output, found: readonly ForecastRow[]): void {
+  const byBudget = [...Map.groupBy(found, ({ budget }) => budget).values()]
+  const shown = byBudget.flatMap((rows) => rows.slice(0, valuesShown))
+  const isPer = shown.some(({ value }) => value !== null)
+  const columns = ['period_end', 'limit_usd', 'posted_usd', 'expected_usd']
+  printTable(output, shown, [
+    ...(isPer ? ['name', 'value'] : ['name']),
+    ...columns,
+    ...['low_usd', 'high_usd', 'passes_on'],
+  ])
+  for (const rows of byBudget) {
+    const more = rows.length - valuesShown
+    if (more > 0) output.out(`${textOr(rows[0]?.name)}: ${more} more; --json has them all\n`)
+  }
+}
+
+const valuesShown = 20
 
 function addSpend(report: Command, output: Output, server: () => Server, files: ReportFiles): void {
   report

@@ -2,13 +2,15 @@
 import { z } from 'zod'
 import type { Outlook } from '#core/outlook.ts'
 import { toIso } from '#core/time.ts'
-import { reaches } from './access.ts'
+import { reachesAccount } from './access.ts'
 import { declare, everybody, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
 const forecastShape = z.object({
   budget: z.string(),
   name: z.string(),
+  /** Of a `per:` budget: whose account it is. */
+  value: z.string().nullable(),
   period_end: z.string(),
   limit_usd: z.string(),
   posted_usd: z.string(),
@@ -27,12 +29,24 @@ export const forecastRoutes: readonly Route[] = [
     summary: 'What budgets of a week and longer will have cost at their end, with an 80 % interval',
     allows: everybody,
     answer: z.array(forecastShape),
-    handle: async ({ deps, actor }) =>
-      (await deps.outlooks())
-        .filter(({ rule }) => reaches(deps, actor, rule.selector))
-        .map(showOutlook),
+    handle: async ({ deps, actor }) => {
+      const seen = (await deps.outlooks()).filter(({ rule, account }) =>
+        reachesAccount(deps, actor, rule, account.value),
+      )
+      const byRule = Map.groupBy(seen, ({ rule }) => rule)
+      return [...byRule.values()].flatMap(closestFirst).map(showOutlook)
+    },
   }),
 ]
+
+/** Of the accounts of one budget, those that come closest to its amount. */
+function closestFirst(outlooks: readonly Outlook[]): readonly Outlook[] {
+  return outlooks.toSorted((a, b) => share(b) - share(a))
+}
+
+function share({ rule, account, end }: Outlook): number {
+  return (end?.expected ?? Number(account.posted)) / Math.max(1, Number(rule.amount))
+}
 
 function showOutlook({ rule, account, end, passes }: Outlook): z.infer<typeof forecastShape> {
   const amount = (value: number | undefined): string | null =>
@@ -40,6 +54,7 @@ function showOutlook({ rule, account, end, passes }: Outlook): z.infer<typeof fo
   return {
     budget: rule.id,
     name: rule.name,
+    value: account.value,
     period_end: toIso(account.period.end),
     limit_usd: usd(rule.amount),
     posted_usd: usd(account.posted),

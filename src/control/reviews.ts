@@ -1,7 +1,7 @@
 /** Budgets are looked at again: by whom, when, and what the last months would make of them. */
 import { z } from 'zod'
 import type { BudgetRule } from '#core/budget.ts'
-import { canForecast, dimensionsOf, seriesOf } from '#core/outlook.ts'
+import { dimensionsOf, isReported, rowsByValue, seriesOf } from '#core/outlook.ts'
 import {
   asReview,
   type Proposal,
@@ -106,7 +106,8 @@ async function shownOf(
     const last = asReview(deps.records.all('review').get(rule.id))
     const state = reviewState(rule, last, now)
     const reviewed = last === null || last.isFirst ? null : last
-    const proposal = canPropose(rule) ? proposalOf(rule, seriesOf(rule, rows, now).days) : null
+    const own = rowsByValue(rule, rows).get(null) ?? []
+    const proposal = canPropose(rule) ? proposalOf(rule, seriesOf(own, now).days) : null
     return {
       budget: rule.id,
       name: rule.name,
@@ -125,7 +126,7 @@ async function shownOf(
 }
 
 const canPropose = (rule: BudgetRule): boolean =>
-  canForecast(rule) || canForecast({ ...rule, period: 'month' })
+  rule.unit === 'usd' && rule.per === null && isReported(rule)
 
 function showProposal(proposal: Proposal): z.infer<typeof proposalShape> {
   const shown = (amount: number): string => usd(BigInt(Math.round(amount)))

@@ -78,6 +78,17 @@ interface Keys {
 const keysOf = new WeakMap<BudgetRule, Keys>()
 const keysMax = 10_000
 
+/** Those with most posted, these first; each once. */
+export function dearestOf(accounts: readonly Account[], limit: number): readonly Account[] {
+  const each = [...new Map(accounts.map((account) => [account.key, account])).values()]
+  return each.sort(mostPostedFirst).slice(0, limit)
+}
+
+function mostPostedFirst(a: Account, b: Account): number {
+  if (a.posted !== b.posted) return a.posted > b.posted ? -1 : 1
+  return a.key < b.key ? -1 : 1
+}
+
 export function openAccount(ref: AccountRef, at: Instant): Account {
   const { rule, value } = ref
   return {

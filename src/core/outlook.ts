@@ -1,10 +1,11 @@
 /** What the spend of the last months says of a budget: where it will end, how fast it burns. */
-import { type Account, type AccountKey, openAccount } from './account.ts'
+import { type Account, type AccountKey, type AccountRef, openAccount } from './account.ts'
 import type { Alert } from './alert.ts'
 import { type BudgetRule, periodOf } from './budget.ts'
 import { type Forecast, forecast, next } from './forecast.ts'
 import { alertId } from './ladder.ts'
 import { formatUsdShort, type Nanos } from './money.ts'
+import { noValue } from './scope.ts'
 import { dayMs, type SpendDimension, spendDimensions, type SpendRow } from './spend.ts'
 import { type Instant, instant, toIso } from './time.ts'
 
@@ -20,36 +21,54 @@ export interface Outlook {
   readonly passes: Instant | null
 }
 
-/**
- * Budgets of money that a forecast makes sense for: a week or longer, for a part of the company
- * that reports tell apart.
- */
-export function canForecast({ unit, per, period, selector }: BudgetRule): boolean {
+/** Budgets of money that a forecast makes sense for: a week or longer, and over some time. */
+export function canForecast({ unit, per, period }: BudgetRule): boolean {
+  return unit === 'usd' && per !== 'run' && !['minute', 'hour', 'day'].includes(period)
+}
+
+/** Whether reports tell the spend of its accounts apart. */
+export function isReported({ per, selector }: BudgetRule): boolean {
   const known: readonly string[] = ['organization', ...spendDimensions]
-  const isTold = Object.keys(selector).every((name) => known.includes(name))
-  return unit === 'usd' && per === null && isTold && !['minute', 'hour', 'day'].includes(period)
+  return Object.keys(selector).every((name) => known.includes(name)) && reportedPer(per) !== false
+}
+
+/** The dimension of a `per:` that reports know; null: no `per:`; false: they do not know it. */
+function reportedPer(per: BudgetRule['per']): SpendDimension | null | false {
+  return per === null ? null : (spendDimensions.find((name) => name === per) ?? false)
 }
 
 /** The dimensions that tell the spend of these budgets apart. */
 export function dimensionsOf(rules: readonly BudgetRule[]): readonly SpendDimension[] {
   const isUsed = (name: SpendDimension): boolean =>
-    rules.some(({ selector }) => selector[name] !== undefined)
+    rules.some(({ selector, per }) => selector[name] !== undefined || per === name)
   return spendDimensions.filter(isUsed)
 }
 
-/** Whole UTC days before today, oldest first, from the first one with spend on; and today's. */
-export function seriesOf(
-  rule: BudgetRule,
+/** The rows of each of its accounts, by value. */
+export function rowsByValue(
+  { selector, per }: BudgetRule,
   rows: readonly SpendRow[],
-  now: Instant,
-): { readonly days: readonly number[]; readonly today: number } {
+): ReadonlyMap<string | null, readonly SpendRow[]> {
+  const by = reportedPer(per)
+  const own = rows.filter(({ scope }) =>
+    spendDimensions.every((name) => (selector[name] ?? scope[name]) === scope[name]),
+  )
+  if (by === null || by === false) return new Map([[null, own]])
+  return Map.groupBy(own, ({ scope }) => scope[by] ?? noValue)
+}
+
+/** Nano-dollars of an account's whole UTC days, oldest first, and of today so far. */
+export interface Series {
+  readonly days: readonly number[]
+  readonly today: number
+}
+
+/** `rows`: the account's own, by day; from the first one with spend on. */
+export function seriesOf(rows: readonly SpendRow[], now: Instant): Series {
   const today = now - (now % dayMs)
   const byDay = new Map<number, number>()
-  for (const { day, scope, cost } of rows) {
-    const fits = spendDimensions.every(
-      (name) => (rule.selector[name] ?? scope[name]) === scope[name],
-    )
-    if (day !== null && fits) byDay.set(day, (byDay.get(day) ?? 0) + Number(cost))
+  for (const { day, cost } of rows) {
+    if (day !== null) byDay.set(day, (byDay.get(day) ?? 0) + Number(cost))
   }
   const first = Math.min(...byDay.keys(), today)
   const count = Math.round((today - first) / dayMs)
@@ -59,13 +78,13 @@ export function seriesOf(
 
 /** `account`: of the period that holds `now`, or null where nothing was spent in it. */
 export function outlookOf(
-  rule: BudgetRule,
+  ref: AccountRef,
   account: Account | null,
-  rows: readonly SpendRow[],
+  { days, today }: Series,
   now: Instant,
 ): Outlook {
-  const of = account ?? openAccount({ rule, value: null }, now)
-  const { days, today } = seriesOf(rule, rows, now)
+  const { rule } = ref
+  const of = account ?? openAccount(ref, now)
   const { end } = periodOf(rule, now)
   const ahead = Math.max(1, Math.ceil((end - (now - (now % dayMs))) / dayMs))
   const rest = forecast(days, ahead)

@@ -22,6 +22,8 @@ export const recordKinds = [
   'month',
   /** What the price book last said: `price-guard.ts`. */
   'prices',
+  /** What each value of a budget spent a day: `day-book.ts`; its id is the budget's. */
+  'days',
 ] as const
 export type RecordKind = (typeof recordKinds)[number]
 

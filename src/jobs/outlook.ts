@@ -1,7 +1,10 @@
 /** Looks ahead: forecasts, burn rates and days out of line become alerts, each once. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Account, accountKey, type AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
-import { accountKey } from '#core/account.ts'
 import { anomalyOf } from '#core/anomaly.ts'
+import { type BudgetRule, periodOf } from '#core/budget.ts'
+import { dayOf, valuesMax } from '#core/day-book.ts'
 import { alertId } from '#core/ladder.ts'
 import { formatUsdShort, type Nanos } from '#core/money.ts'
 import {
@@ -11,20 +14,21 @@ import {
   dimensionsOf,
   forecastAlert,
   historyDays,
+  isReported,
   type Outlook,
   outlookOf,
+  rowsByValue,
+  seriesOf,
 } from '#core/outlook.ts'
-import type { BudgetRule } from '#core/budget.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { dayMs, type SpendRow, spendDimensions } from '#core/spend.ts'
+import { dayMs, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
-import type { AccountKey } from '#core/account.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { AlertStore, LedgerStore } from '#ports/store.ts'
 
 export interface OutlookDeps {
   readonly clock: Clock
-  readonly store: Pick<LedgerStore, 'spend' | 'account'> & Pick<AlertStore, 'raise'>
+  readonly store: Pick<LedgerStore, 'spend' | 'account' | 'dearest'> & Pick<AlertStore, 'raise'>
   readonly snapshot: () => Snapshot
 }
 
@@ -34,23 +38,43 @@ const budgetsMax = 5000
 /** Less is not worth an alert, whatever it was before. */
 const anomalyNanos = 10_000_000_000
 
-/** Where each budget's period will end, by what was spent in the last months. */
-export async function outlooks({
-  clock,
-  store,
-  snapshot,
-}: OutlookDeps): Promise<readonly Outlook[]> {
+/** Where each account of a budget will be at its period's end, as far as reports tell of it. */
+export async function outlooks(deps: OutlookDeps): Promise<readonly Outlook[]> {
+  const { clock, store, snapshot } = deps
   const now = clock.now()
-  const rules = snapshot().budgets.filter(canForecast).slice(0, budgetsMax)
-  const from = instant(now - (now % dayMs) - historyDays * dayMs)
+  const all = snapshot().budgets.filter((rule) => canForecast(rule) && isReported(rule))
+  const rules = all.slice(0, budgetsMax)
+  const from = instant(dayOf(now) - historyDays * dayMs)
   const by = dimensionsOf(rules)
   const rows = await store.spend({ from, to: instant(now + hourMs), daily: true, by })
-  return Promise.all(
-    rules.map(async (rule) => {
-      const account = await store.account(accountKey({ rule, value: null }, now))
-      return outlookOf(rule, account, rows, now)
-    }),
-  )
+  const found: Outlook[] = []
+  for (const rule of rules) {
+    const own = rowsByValue(rule, rows)
+    for (const { value, account } of await accountsOf(deps, rule, now)) {
+      found.push(outlookOf({ rule, value }, account, seriesOf(own.get(value) ?? [], now), now))
+      // A thousand forecasts take a second, in which calls are served.
+      await nextTurn()
+    }
+  }
+  return found
+}
+
+interface Valued {
+  readonly value: string | null
+  /** Null: nothing was spent in this period. */
+  readonly account: Account | null
+}
+
+async function accountsOf(
+  { store }: OutlookDeps,
+  rule: BudgetRule,
+  now: Instant,
+): Promise<readonly Valued[]> {
+  if (rule.per === null) {
+    return [{ value: null, account: await store.account(accountKey({ rule, value: null }, now)) }]
+  }
+  const accounts = await store.dearest(rule.id, periodOf(rule, now).start, valuesMax)
+  return accounts.map((account) => ({ value: account.value, account }))
 }
 
 /** One round. Raised twice, an alert is one. */
@@ -59,25 +83,24 @@ export async function lookAhead(deps: OutlookDeps): Promise<void> {
   const now = clock.now()
   const found = await outlooks(deps)
   const alerts: (Alert | null)[] = found.map((one) => forecastAlert(one, now))
-  const by = dimensionsOf(found.map(({ rule }) => rule))
+  const byRule = Map.groupBy(found, ({ rule }) => rule)
+  const by = dimensionsOf([...byRule.keys()])
   for (const burn of burns) {
     const from = instant(now - (now % hourMs) - burn.hours * hourMs)
     const rows = await store.spend({ from, to: instant(now + hourMs), daily: false, by })
-    for (const { rule, account } of found) {
-      alerts.push(burnAlert(rule, account, burn, spentBy(rule, rows), now))
+    for (const [rule, own] of byRule) {
+      const spent = rowsByValue(rule, rows)
+      for (const { account } of own) {
+        const rowsOf = spent.get(account.value) ?? []
+        alerts.push(burnAlert(rule, account, burn, costOf(rowsOf), now))
+      }
     }
   }
   alerts.push(...(await anomalies(deps, now)))
   for (const alert of alerts) if (alert !== null) await store.raise(alert)
 }
 
-function spentBy({ selector }: BudgetRule, rows: readonly SpendRow[]): bigint {
-  return rows
-    .filter(({ scope }) =>
-      spendDimensions.every((name) => (selector[name] ?? scope[name]) === scope[name]),
-    )
-    .reduce((sum, { cost }) => sum + cost, 0n)
-}
+const costOf = (rows: readonly SpendRow[]): bigint => rows.reduce((sum, { cost }) => sum + cost, 0n)
 
 /** Agents whose day is out of line; told once a day. */
 async function anomalies({ store }: OutlookDeps, now: Instant): Promise<readonly Alert[]> {

@@ -62,6 +62,8 @@ export interface LedgerStore {
   account(key: AccountKey): Promise<Account | null>
   /** Accounts whose period holds `at`, by budget; without `budget`, those of runs are left out. */
   accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]>
+  /** Of a budget's accounts whose period begins at `start`, those with most posted, these first. */
+  dearest(budget: BudgetId, start: Instant, limit: number): Promise<readonly Account[]>
   /** In the order of writing, after `seq`; each with its own `seq`. */
   entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]>
   hold(id: HoldId): Promise<Hold | null>

@@ -1,5 +1,5 @@
 /** A real store that forgets: for tests and simulations. Passes the same suite as the others. */
-import type { Account, AccountKey } from '#core/account.ts'
+import { type Account, type AccountKey, dearestOf } from '#core/account.ts'
 import type { Alert, Notification } from '#core/alert.ts'
 import { type AuditHead, type AuditLink, type AuditRow, noAudit } from '#core/audit.ts'
 import type { BudgetRule } from '#core/budget.ts'
@@ -115,6 +115,14 @@ export class MemoryStore implements Store {
       .filter((account) => isNow(account))
       .filter((one) => (budget === undefined ? !isOfRun(one) : one.budget === budget))
       .sort((a, b) => (a.key < b.key ? -1 : 1))
+  }
+
+  async dearest(budget: BudgetId, start: Instant, limit: number): Promise<readonly Account[]> {
+    const own = [...this.#accounts.values()].filter((one) => one.budget === budget)
+    return dearestOf(
+      own.filter(({ period }) => period.start === start),
+      limit,
+    )
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {

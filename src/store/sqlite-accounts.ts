@@ -5,9 +5,11 @@
  * calls (see `sqlite-behind.ts`).
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { Account, AccountKey } from '#core/account.ts'
+import { type Account, type AccountKey, dearestOf } from '#core/account.ts'
 import { hasPace } from '#core/fold.ts'
+import type { Instant } from '#core/time.ts'
 import { assert } from '#lib/assert.ts'
+import type { BudgetId } from '#lib/id.ts'
 import {
   accountFromRow,
   type AccountRow,
@@ -135,6 +137,19 @@ export class SqliteAccounts implements Numbers {
       const kept = this.#accounts.get(row.key as AccountKey)
       return (kept === undefined ? null : shown(kept, hasLanded)) ?? accountFromRow(row)
     })
+  }
+
+  /** The dearest, of rows that were read as such and of those that may be, and whose are behind. */
+  dearest(
+    rows: readonly AccountRow[],
+    budget: BudgetId,
+    start: Instant,
+    limit: number,
+  ): readonly Account[] {
+    const hasLanded = this.#hasLanded()
+    const behind = [...this.#behind].flatMap((kept) => shown(kept, hasLanded) ?? [])
+    const own = behind.filter((one) => one.budget === budget && one.period.start === start)
+    return dearestOf([...this.durableFromRows(rows), ...own], limit)
   }
 
   /**

@@ -123,6 +123,13 @@ export class SqliteStore implements Store {
     return this.#read(() => this.#rows.accounts.durableFromRows(rows))
   }
 
+  async dearest(budget: BudgetId, start: Instant, limit: number): Promise<readonly Account[]> {
+    const sql = `select * from account where budget = ? and period_start = ?
+                 order by posted desc, key limit ?`
+    const rows = this.#all(sql, budget, start, limit) as unknown as AccountRow[]
+    return this.#read(() => this.#rows.accounts.dearest(rows, budget, start, limit))
+  }
+
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
     const rows = this.#all('select * from entry where seq > ? order by seq limit ?', after, limit)
     return rows.map((row) => entryFromRow(row as unknown as EntryRow, this.#rows.accounts))

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { dayOf } from '#core/day-book.ts'
+import type { BudgetId } from '#lib/id.ts'
+import { systemClock } from '#system/clock.ts'
 import { call, chatBody, startWorld, until } from '#test/support/bursar.ts'
 
 const run = promisify(execFile)
@@ -69,4 +72,49 @@ test('what was spent, by agent and model, is the bill; it is told at once', asyn
   expect(readFileSync(xlsx).subarray(0, 2).toString()).toBe('PK')
   rmSync(folder, { recursive: true })
   await expect(world.api('/reports/spend?by=moon')).rejects.toThrow('is not one of: day')
+})
+
+test('where each user will be at the end of the year, those first who come closest', async () => {
+  await using world = await startWorld({
+    config: `business_units:
+  support: { teams: { care: { agents: { resolver: { purpose: a }, triage: { purpose: b } } } } }
+budgets:
+  - { name: each user, per: user, budget_yearly_usd: 100 }
+  - { name: each agent, per: agent, budget_yearly_usd: 100 }
+`,
+  })
+  const key = await world.key({ agent: 'resolver' })
+  const users = Array.from({ length: 23 }, (_, no) => `user-${no}`)
+  for (const user of users) {
+    await call(world, key, path, chatBody('hi'), { 'bursar-user': user })
+  }
+  const store = world.bursar.store
+  await until('all have ended', async () => (await store.openHolds()) === 0)
+  type Told = Record<'budget' | 'name' | 'value', string> & { expected_usd: string | null }
+  const ofUsers = async (): Promise<Told[]> =>
+    ((await world.api('/reports/forecast')) as Told[]).filter(({ name }) => /^each user/.test(name))
+  const budget = (await ofUsers())[0]?.budget as BudgetId
+  const now = systemClock.now()
+  const start = (await store.accountsAt(now, budget))[0]?.period.start
+  // What a round at midnight has kept: ten days of one user.
+  const days = Array.from({ length: 10 }, () => 3_000_000_000)
+  const values = [{ value: 'user-7', days, start, posted: 0n }]
+  const book = { until: dayOf(now), isWhole: true, values }
+  await store.putRecord({ kind: 'days', id: budget, value: book })
+
+  const [first, ...others] = await ofUsers()
+  expect(first).toMatchObject({ value: 'user-7', expected_usd: expect.stringMatching(/^\d+\./) })
+  expect(Number(first?.expected_usd)).toBeGreaterThanOrEqual(3)
+  expect(others.map(({ value }) => value)).toEqual(
+    expect.arrayContaining(users.filter((user) => user !== 'user-7')),
+  )
+  expect(others.every(({ expected_usd }) => expected_usd === null)).toBe(true)
+  const all = (await world.api('/reports/forecast')) as Told[]
+  const agents = all.filter(({ name }) => name.startsWith('each agent'))
+  expect(agents.map(({ value }) => value)).toEqual(['resolver'])
+
+  const env = { ...process.env, BURSAR_URL: world.url, BURSAR_ADMIN_TOKEN: 'adm_test' }
+  const { stdout } = await run(process.execPath, [main, 'report', 'forecast'], { env })
+  expect(stdout).toMatch(/NAME +VALUE +PERIOD END/)
+  expect(stdout).toMatch(/each user\S* .*: 3 more; --json has them all\n$/)
 })

@@ -5,6 +5,7 @@ const stores = ['test/conformance/stores.test.ts']
 const quotas = ['test/e2e/quotas.test.ts']
 const runs = ['test/e2e/runs.test.ts']
 const freezes = ['test/e2e/freezes.test.ts']
+const dayBook = ['src/core/day-book.test.ts']
 const replicas = ['test/replicas/quotas.test.ts']
 
 export const governanceMutants: readonly Mutant[] = [
@@ -91,5 +92,26 @@ export const governanceMutants: readonly Mutant[] = [
     line: "if (problem.param !== 'bursar-environment' || asked === undefined) return",
     with: 'if (asked !== undefined) return',
     seenBy: freezes,
+  },
+  {
+    name: 'what was spent before midnight is spent the day after too',
+    file: 'src/core/day-book.ts',
+    line: 'if (seen?.start === start) return posted - seen.posted',
+    with: 'if (seen?.start === start) return posted',
+    seenBy: dayBook,
+  },
+  {
+    name: 'the last hours of a month are on no day',
+    file: 'src/core/day-book.ts',
+    line: 'if (ended === undefined || ended.period.end <= until) return posted',
+    with: 'if (ended === undefined || seen !== undefined) return posted',
+    seenBy: dayBook,
+  },
+  {
+    name: 'who is dearest is asked of rows that are behind',
+    file: 'src/store/sqlite-accounts.ts',
+    line: '[...this.durableFromRows(rows), ...own]',
+    with: 'this.durableFromRows(rows)',
+    seenBy: ['test/conformance/outlook.test.ts'],
   },
 ]

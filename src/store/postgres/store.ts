@@ -18,8 +18,6 @@ import { fromJson, toJson } from '#lib/json.ts'
 import type { Adopted, Change, HoldsQuery, News, Outcome, Store } from '#ports/store.ts'
 import { headFromRow, linkFromRow } from '#store/audit-chain.ts'
 import {
-  accountFromRow,
-  type AccountRow,
   entryFromRow,
   type EntryRow,
   holdFromRow,
@@ -31,6 +29,7 @@ import { execute, startSince } from '#store/execute.ts'
 import { outcomeFromRow, outcomesSql } from '#store/outcome-sql.ts'
 import { observedRows, observedSql } from '#store/observed-sql.ts'
 import { spendRows, spendSql } from '#store/spend-sql.ts'
+import { accountsAt, asAccount, dearest } from './account-rows.ts'
 import { adoptIn, catchUpIn } from './adopt.ts'
 import {
   changeWrites,
@@ -120,14 +119,11 @@ export class PostgresStore implements Store {
   }
 
   async accountsAt(at: Instant, budget?: BudgetId): Promise<readonly Account[]> {
-    const rows = await this.#all(
-      `select * from bursar.account where period_start <= $1 and $1 < period_end
-       and (budget = $2 or $2::text is null and (period_start > 0 or unit = 'concurrent'))
-       order by key collate "C"`,
-      at,
-      budget ?? null,
-    )
-    return rows.map(asAccount)
+    return (await this.#all(accountsAt, at, budget ?? null)).map(asAccount)
+  }
+
+  async dearest(budget: BudgetId, start: Instant, limit: number): Promise<readonly Account[]> {
+    return (await this.#all(dearest, budget, start, limit)).map(asAccount)
   }
 
   async entries(after: number, limit: number): Promise<readonly (LedgerEntry & { seq: number })[]> {
@@ -395,5 +391,3 @@ export class PostgresStore implements Store {
     }
   }
 }
-
-const asAccount = (row: Row): Account => accountFromRow(row as unknown as AccountRow)
