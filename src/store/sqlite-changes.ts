@@ -7,6 +7,7 @@ import { outcomeValues } from './outcome-sql.ts'
 import type { SqliteRows } from './sqlite-rows.ts'
 
 export function writeChange(rows: SqliteRows, change: Change, audit: AuditRow): void {
+  if (rows.hasAudit(audit)) return
   if (change.kind === 'put_key') {
     const { id, hash } = change.key
     rows.write('putKey', id, hash, toJson(change.key))

@@ -17,7 +17,7 @@ import {
 } from '#core/spend.ts'
 import type { Instant } from '#core/time.ts'
 import type { HoldId } from '#lib/id.ts'
-import { fromJson, toJson } from '#lib/json.ts'
+import { canonicalJson, fromJson, toJson } from '#lib/json.ts'
 import { holdFromRow, type HoldRow, textFromEntryLines, textFromLines } from './codec.ts'
 import { headFromRow, headOf, linkAfter } from './audit-chain.ts'
 import type { KnownRules, Rows } from './execute.ts'
@@ -224,6 +224,13 @@ export class SqliteRows implements Rows, KnownRules {
     this.write('addAudit', audit.id, audit.at, json, before.hash, head.hash)
     this.write('putAuditHead', head.rows, head.hash)
     this.#auditHead = head
+  }
+
+  /** A batch that is said to have failed, and has reached the file, has made its changes. */
+  hasAudit(audit: AuditRow): boolean {
+    if (!this.#again) return false
+    const row = this.#db.prepare('select json from audit where id = ?').get(audit.id)
+    return row?.json === canonicalJson(audit)
   }
 
   #keptAuditHead(): AuditHead {

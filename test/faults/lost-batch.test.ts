@@ -6,10 +6,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, test } from 'vitest'
 import { accountKey } from '#core/account.ts'
+import type { AuditRow } from '#core/audit.ts'
 import type { Rules } from '#core/journal.ts'
 import { StoreUnavailable } from '#ports/store.ts'
 import type { AccountRow } from '#store/codec.ts'
 import { execute } from '#store/execute.ts'
+import { writeChange } from '#store/sqlite-changes.ts'
 import { openConnection } from '#store/sqlite-connection.ts'
 import { SqliteRows } from '#store/sqlite-rows.ts'
 import { SqliteWriter } from '#store/sqlite-writer.ts'
@@ -98,6 +100,42 @@ test('a batch that is said to have failed, and has reached the file, is read fro
   ledger.write(rows.finish())
   rows.committed()
   expect(ledger.shown()).toBe(3000n)
+})
+
+test('a change that is said to have failed, and has reached the file, is made once', () => {
+  using ledger = books('changed')
+  const { db, rows } = ledger
+  const audit = (no: number): AuditRow => ({
+    id: `aud_${no}`,
+    at: start,
+    actor: 'ann',
+    action: 'budget.reviewed',
+    subject: 'r',
+    reason: 'as every quarter',
+    before: null,
+    after: { spent: 12n },
+  })
+  const record = { kind: 'review', id: 'r', value: 'mine' } as const
+  const change = (no: number, again: boolean, value: string = record.value): void => {
+    rows.begin(again)
+    writeChange(rows, { kind: 'put_record', record: { ...record, value } }, audit(no))
+    ledger.write(rows.finish())
+  }
+  change(1, false)
+  rows.forget()
+  change(1, true)
+  rows.committed()
+  const kept = db.prepare('select id, json from audit').all()
+  expect(kept).toHaveLength(1)
+  expect(db.prepare('select json from record').all()).toEqual([{ json: '"mine"' }])
+  // The chain goes on behind the one that is there; another row under its id is refused.
+  change(2, false, 'yours')
+  rows.committed()
+  rows.begin(true)
+  writeChange(rows, { kind: 'note' }, { ...audit(1), reason: 'another' })
+  expect(() => ledger.write(rows.finish())).toThrow(/UNIQUE/)
+  rows.forget()
+  expect(db.prepare('select rows from audit_head').get()).toEqual({ rows: 2 })
 })
 
 test('a batch that came to nothing takes back what it changed, and nothing else is read', () => {

@@ -344,4 +344,11 @@ export const shellMutants: readonly Mutant[] = [
     with: 'const body = ((bytes: Buffer, _secret: string | undefined) => bytes)(',
     seenBy: ['test/faults/canaries.test.ts'],
   },
+  {
+    name: 'a change that has reached the file though nobody knew is made again',
+    file: 'src/store/sqlite-changes.ts',
+    line: 'if (rows.hasAudit(audit)) return',
+    with: 'void rows.hasAudit(audit)',
+    seenBy: batch,
+  },
 ]
