@@ -92,7 +92,7 @@ export class Disk {
     this.#files.set(event.file, kept)
     if (event.kind !== 'sync') kept.pending.push(event)
     else {
-      for (const one of kept.pending) kept.synced = applied(kept.synced, one)
+      kept.synced = after(kept.synced, kept.pending)
       kept.pending = []
     }
   }
@@ -103,24 +103,30 @@ export class Disk {
     for (const [file, { synced, pending }] of this.#files) {
       const survivors = pending.filter(() => chance() < 0.5).toSorted(() => chance() - 0.5)
       const torn = survivors.map((one) => (chance() < 0.3 ? tornOf(one, chance) : one))
-      out.set(file, torn.reduce(applied, synced))
+      out.set(file, after(synced, torn))
     }
     return out
   }
 }
 
-function applied(content: Buffer, event: Event): Buffer {
-  if (event.kind === 'truncate') return grown(content, event.size).subarray(0, event.size)
-  if (event.kind !== 'write') return content
-  const whole = Buffer.from(grown(content, event.at + event.bytes.length))
-  event.bytes.copy(whole, event.at)
-  return whole
+/** The file after these: copied once, however many there are. */
+function after(content: Buffer, events: readonly Event[]): Buffer {
+  const room = Math.max(content.length, ...events.map(endOf))
+  const whole = Buffer.alloc(room)
+  content.copy(whole)
+  let size = content.length
+  for (const event of events) {
+    if (event.kind === 'write') event.bytes.copy(whole, event.at)
+    // What a file is shortened by is gone: where it grows again, there are zeros.
+    if (event.kind === 'truncate') whole.fill(0, event.size)
+    size = event.kind === 'truncate' ? event.size : Math.max(size, endOf(event))
+  }
+  return whole.subarray(0, size)
 }
 
-function grown(content: Buffer, size: number): Buffer {
-  return content.length >= size
-    ? content
-    : Buffer.concat([content, Buffer.alloc(size - content.length)])
+function endOf(event: Event): number {
+  if (event.kind === 'truncate') return event.size
+  return event.kind === 'write' ? event.at + event.bytes.length : 0
 }
 
 function tornOf(event: Event, chance: () => number): Event {
