@@ -7,7 +7,7 @@ import { formatPercent } from '#core/money.ts'
 import type { MonthBudget, MonthOutcome, MonthReport, MonthSpend, MonthTeam } from '#core/month.ts'
 import { type CostRow, whole } from '#core/outcome-cost.ts'
 import { isWithin, spentWithin, type Subtree } from '#core/role.ts'
-import { dayMs, type SpendDimension, type SpendRow } from '#core/spend.ts'
+import { dayMs, dayOf, type SpendDimension, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant, type Period, parseInstant, periodAt, toIso } from '#core/time.ts'
 import type { WorkQuery } from '#core/work.ts'
 import { subtreeSelector } from './access.ts'
@@ -217,7 +217,7 @@ async function forecastOf(
   { start, end }: Period,
   now: Instant,
 ): Promise<MonthReport['forecast'] & z.infer<typeof shape>['forecast']> {
-  const until = now >= end ? end : instant(now - (now % dayMs))
+  const until = now >= end ? end : dayOf(now)
   const of = now >= end ? periodAt('month', 'UTC', end) : { start, end }
   const from = instant(until - 120 * dayMs)
   const rows = await spendSeen(deps, actor, { from, to: until, daily: true, by: [] })

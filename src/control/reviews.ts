@@ -10,7 +10,7 @@ import {
   type Review,
   reviewState,
 } from '#core/review.ts'
-import { dayMs } from '#core/spend.ts'
+import { dayMs, dayOf } from '#core/spend.ts'
 import { instant, toIso } from '#core/time.ts'
 import { reachesAccount } from './access.ts'
 import { changed } from './audited.ts'
@@ -98,7 +98,7 @@ async function shownOf(
   rules: readonly BudgetRule[],
 ): Promise<z.infer<typeof reviewShape>[]> {
   const now = deps.clock.now()
-  const from = instant(now - (now % dayMs) - proposalDays * dayMs)
+  const from = instant(dayOf(now) - proposalDays * dayMs)
   const told = rules.filter(canPropose)
   const by = dimensionsOf(told)
   const rows = told.length === 0 ? [] : await deps.store.spend({ from, to: now, daily: true, by })

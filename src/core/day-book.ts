@@ -5,7 +5,7 @@
 import type { Account } from './account.ts'
 import type { Series } from './outlook.ts'
 import { dayMs } from './spend.ts'
-import { type Instant, instant } from './time.ts'
+import type { Instant } from './time.ts'
 
 /** Looked at for a forecast; older days are forgotten. */
 export const bookDays = 60
@@ -39,8 +39,6 @@ export interface Balances {
   /** When the period began that holds the day. */
   readonly start: Instant
 }
-
-export const dayOf = (at: Instant): Instant => instant(at - (at % dayMs))
 
 /**
  * The book with the days before `today` closed: to be made soon after a day has begun, since what

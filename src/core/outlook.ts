@@ -6,7 +6,7 @@ import { type Forecast, forecast, next } from './forecast.ts'
 import { alertId } from './ladder.ts'
 import { formatUsdShort, type Nanos } from './money.ts'
 import { noValue } from './scope.ts'
-import { dayMs, type SpendDimension, spendDimensions, type SpendRow } from './spend.ts'
+import { dayMs, dayOf, type SpendDimension, spendDimensions, type SpendRow } from './spend.ts'
 import { type Instant, instant, toIso } from './time.ts'
 
 /** Looked at for a forecast. */
@@ -65,7 +65,7 @@ export interface Series {
 
 /** `rows`: the account's own, by day; from the first one with spend on. */
 export function seriesOf(rows: readonly SpendRow[], now: Instant): Series {
-  const today = now - (now % dayMs)
+  const today = dayOf(now)
   const byDay = new Map<number, number>()
   for (const { day, cost } of rows) {
     if (day !== null) byDay.set(day, (byDay.get(day) ?? 0) + Number(cost))
@@ -86,7 +86,7 @@ export function outlookOf(
   const { rule } = ref
   const of = account ?? openAccount(ref, now)
   const { end } = periodOf(rule, now)
-  const ahead = Math.max(1, Math.ceil((end - (now - (now % dayMs))) / dayMs))
+  const ahead = Math.max(1, Math.ceil((end - dayOf(now)) / dayMs))
   const rest = forecast(days, ahead)
   if (rest === null) return { rule, account: of, end: null, passes: null }
   // What today has brought already is posted, and must not be expected once more.
@@ -97,13 +97,13 @@ export function outlookOf(
     low: still(rest.low),
     high: still(rest.high),
   }
-  return { rule, account: of, end: total, passes: passingDay(of, days, today, rest, ahead, now) }
+  const passes = passingDay({ rule, account: of }, { days, today }, rest, ahead, now)
+  return { rule, account: of, end: total, passes }
 }
 
 function passingDay(
-  { posted, amount }: Account,
-  days: readonly number[],
-  today: number,
+  { rule, account }: Pick<Outlook, 'rule' | 'account'>,
+  { days, today }: Series,
   { expected }: Forecast,
   ahead: number,
   now: Instant,
@@ -111,10 +111,10 @@ function passingDay(
   const path = next(days, ahead)
   const all = path.reduce((sum, one) => sum + one, 0)
   const scale = all === 0 ? 0 : expected / all
-  let spent = Number(posted) - today
+  let spent = Number(account.posted) - today
   for (const [i, value] of path.entries()) {
     spent += Math.max(value * scale, i === 0 ? today : 0)
-    if (spent >= Number(amount)) return instant(now - (now % dayMs) + i * dayMs)
+    if (spent >= Number(rule.amount)) return instant(dayOf(now) + i * dayMs)
   }
   return null
 }

@@ -50,6 +50,9 @@ export interface SpendQuery {
 const hourMs = 3_600_000
 export const dayMs = 24 * hourMs
 
+/** The beginning of its day, in UTC. */
+export const dayOf = (at: Instant): Instant => instant(at - (at % dayMs))
+
 /** What a hold that changed changes; null: nothing. */
 export function spendChange(before: Hold | null, after: Hold): SpendChange | null {
   const was = spendOf(before)
@@ -112,7 +115,7 @@ export function groupSpend(changes: Iterable<SpendChange>, query: SpendQuery): r
   for (const change of changes) {
     const { hour } = change
     if (hour < query.from || hour >= query.to) continue
-    const day = query.daily ? instant(hour - (hour % dayMs)) : null
+    const day = query.daily ? dayOf(hour) : null
     const scope = scopeBy(query.by, (dimension) => change.scope[dimension])
     const name = JSON.stringify([day, Object.values(scope)])
     groups.set(name, { day, scope, ...addSpend(groups.get(name) ?? none, change) })

@@ -3,7 +3,7 @@ import type { AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import type { VirtualKey } from '#core/key.ts'
 import { alertId } from '#core/ladder.ts'
-import { dayMs } from '#core/spend.ts'
+import { dayMs, dayOf } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import { StoreUnavailable } from '#ports/store.ts'
 import type { Serving } from './call.ts'
@@ -70,7 +70,7 @@ function tell(
   details: Readonly<Record<string, string>>,
 ): void {
   const at = deps.clock.now()
-  const day = at - (at % dayMs)
+  const day = dayOf(at)
   const alert = plainAlert(kind, [...names, String(day)], at, details)
   // What loops says so at every turn, and must not fill the ledger's queue with it.
   const told = toldBy.get(deps) ?? new Set()

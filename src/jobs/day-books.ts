@@ -2,16 +2,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Account } from '#core/account.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
-import {
-  asDayBook,
-  closeDays,
-  type DayBook,
-  dayOf,
-  seriesSince,
-  valuesMax,
-} from '#core/day-book.ts'
+import { asDayBook, closeDays, type DayBook, seriesSince, valuesMax } from '#core/day-book.ts'
 import { canForecast, forecastAlert, isReported, type Outlook, outlookOf } from '#core/outlook.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { dayOf } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { AlertStore, ControlStore, LedgerStore } from '#ports/store.ts'

@@ -4,7 +4,7 @@ import { type Account, accountKey, type AccountKey } from '#core/account.ts'
 import type { Alert } from '#core/alert.ts'
 import { anomalyOf } from '#core/anomaly.ts'
 import { type BudgetRule, periodOf } from '#core/budget.ts'
-import { dayOf, valuesMax } from '#core/day-book.ts'
+import { valuesMax } from '#core/day-book.ts'
 import { alertId } from '#core/ladder.ts'
 import { formatUsdShort, type Nanos } from '#core/money.ts'
 import {
@@ -21,7 +21,7 @@ import {
   seriesOf,
 } from '#core/outlook.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { dayMs, type SpendRow } from '#core/spend.ts'
+import { dayMs, dayOf, type SpendRow } from '#core/spend.ts'
 import { type Instant, instant } from '#core/time.ts'
 import type { Clock } from '#ports/clock.ts'
 import type { AlertStore, LedgerStore } from '#ports/store.ts'
@@ -104,7 +104,7 @@ const costOf = (rows: readonly SpendRow[]): bigint => rows.reduce((sum, { cost }
 
 /** Agents whose day is out of line; told once a day. */
 async function anomalies({ store }: OutlookDeps, now: Instant): Promise<readonly Alert[]> {
-  const today = now - (now % dayMs)
+  const today = dayOf(now)
   const from = instant(today - 60 * dayMs)
   const rows = await store.spend({ from, to: instant(now + hourMs), daily: true, by: ['agent'] })
   const byAgent = Map.groupBy(rows, ({ scope }) => scope.agent)
