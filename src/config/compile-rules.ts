@@ -7,6 +7,7 @@ import { type Dimension, dimensions, type Selector } from '#core/scope.ts'
 import type { TreeNode } from '#core/snapshot.ts'
 import type { PeriodKind } from '#core/time.ts'
 import { makeId } from '#lib/id.ts'
+import { onceFor } from '#lib/once.ts'
 import {
   type BudgetEntry,
   counted,
@@ -206,14 +207,39 @@ export function idOf(
   return makeId('bud', `${shown.slice(0, 50)}-${digest}`)
 }
 
+const parts = ['agent', 'team', 'business_unit'] as const
+
 /** Of the smallest part of the organization that the selector names. */
 export function ownerOf(selector: Selector, { tree }: Pick<Names, 'tree'>): string | null {
-  for (const kind of ['agent', 'team', 'business_unit'] as const) {
-    const node = tree.find((one) => one.kind === kind && one.name === selector[kind])
+  const nodes = nodesByName(tree)
+  for (const kind of parts) {
+    const node = nodes[kind].get(selector[kind] ?? '')
     if (node !== undefined) return node.owner
   }
   return null
 }
+
+/** Thousands of rules ask for thousands of agents. */
+const nodesByName = onceFor((tree: readonly TreeNode[]) => {
+  const of = (kind: TreeNode['kind']): ReadonlyMap<string, TreeNode> =>
+    new Map(tree.filter((node) => node.kind === kind).map((node) => [node.name, node]))
+  return { agent: of('agent'), team: of('team'), business_unit: of('business_unit') }
+})
+
+/** Whom a selector can name; a dimension that is not there can be anything. */
+const namesKnown = onceFor((names: Names): Partial<Record<Dimension, ReadonlySet<string>>> => {
+  const { priceBook, environments, tree } = names
+  const nodes = nodesByName(tree)
+  return {
+    organization: new Set([names.organization]),
+    provider: new Set([...names.providers, 'simulator']),
+    model: new Set([...priceBook.rows.map(({ model }) => model), ...names.models]),
+    ...(environments.length > 0 ? { environment: new Set(environments) } : {}),
+    ...(names.treeDeclared
+      ? Object.fromEntries(parts.map((kind) => [kind, new Set(nodes[kind].keys())]))
+      : {}),
+  }
+})
 
 /** A selector that can never match is a budget that protects nothing. */
 export function checkSelector(
@@ -222,26 +248,16 @@ export function checkSelector(
   names: Names,
   problems: ConfigProblem[],
 ): void {
-  const known: Partial<Record<Dimension, readonly string[]>> = {
-    organization: [names.organization],
-    provider: [...names.providers, 'simulator'],
-    model: [...names.priceBook.rows.map(({ model }) => model), ...names.models],
-    ...(names.environments.length > 0 ? { environment: names.environments } : {}),
-  }
-  if (names.treeDeclared) {
-    for (const kind of ['business_unit', 'team', 'agent'] as const) {
-      known[kind] = names.tree.filter((node) => node.kind === kind).map(({ name }) => name)
-    }
-  }
+  const known = namesKnown(names)
   for (const name of dimensions) {
     const wanted = selector[name]
     const names = known[name]
-    if (wanted === undefined || names === undefined || names.includes(wanted)) continue
+    if (wanted === undefined || names === undefined || names.has(wanted)) continue
     problems.push(
       placed.problem(
         `there is no ${name.replace('_', ' ')} "${wanted}", so this can never match`,
         [name],
-        didYouMean(wanted, names),
+        didYouMean(wanted, [...names]),
       ),
     )
   }

@@ -7,6 +7,7 @@ import {
   isSeq,
   LineCounter,
   parseAllDocuments,
+  type Scalar,
   visit,
 } from 'yaml'
 import { failed, type Result, succeeded } from '#lib/result.ts'
@@ -47,7 +48,8 @@ export function readSource(
   // Every scalar stays text: 25000.50 is an amount of money, not a float.
   const documents = parseAllDocuments(shielded(text), {
     lineCounter: lines,
-    uniqueKeys: true,
+    // It would compare each key with all others: `faultsOf` looks for those that are there twice.
+    uniqueKeys: false,
     schema: 'failsafe',
     strict: true,
     // Its warnings go to standard error by themselves, and quote what they warn of.
@@ -99,6 +101,11 @@ function faultsOf(document: Document): readonly Fault[] {
     found.push({ offset: error.pos[0], message })
   }
   visit(document, {
+    Map: (_key, { items }) => {
+      for (const key of repeated(items)) {
+        found.push({ offset: key.range?.[0] ?? 0, message: 'Map keys must be unique' })
+      }
+    },
     Pair: (_key, { key }) => {
       if (isScalar(key) || isAlias(key)) return
       const offset = isMap(key) || isSeq(key) ? (key.range?.[0] ?? 0) : 0
@@ -113,6 +120,16 @@ function faultsOf(document: Document): readonly Fault[] {
     },
   })
   return found
+}
+
+function repeated(items: readonly { readonly key: unknown }[]): readonly Scalar[] {
+  const seen = new Set<unknown>()
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key)) return []
+    const isRepeated = seen.has(key.value)
+    seen.add(key.value)
+    return isRepeated ? [key] : []
+  })
 }
 
 const plainTag = /^tag:yaml.org,2002:(str|map|seq)$/
