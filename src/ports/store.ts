@@ -93,6 +93,7 @@ export type Change =
   | { readonly kind: 'note' }
 
 export interface ControlStore {
+  /** Safe to repeat: the same row again is none more. Another under its id is refused. */
   change(change: Change, audit: AuditRow): Promise<void>
   keys(): Promise<readonly VirtualKey[]>
   key(id: KeyId): Promise<VirtualKey | null>

@@ -19,6 +19,7 @@ import type { Instant } from '#core/time.ts'
 import { type WorkQuery, workOf, type WorkRow } from '#core/work.ts'
 import type { ControlRecord, RecordKind } from '#core/record.ts'
 import type { AlertId, BudgetId, CallId, HoldId, KeyId, OverrideId } from '#lib/id.ts'
+import { canonicalJson } from '#lib/json.ts'
 import {
   type Adopted,
   type Change,
@@ -184,9 +185,10 @@ export class MemoryStore implements Store {
   }
 
   async change(change: Change, audit: AuditRow): Promise<void> {
-    if (this.#audit.some(({ id }) => id === audit.id)) {
-      throw new StoreUnavailable(`audit row "${audit.id}" is taken`)
-    }
+    const taken = this.#audit.find(({ id }) => id === audit.id)
+    // The same again is made already.
+    if (taken !== undefined && canonicalJson(taken) === canonicalJson(audit)) return
+    if (taken !== undefined) throw new StoreUnavailable(`audit row "${audit.id}" is taken`)
     if (change.kind === 'put_key') this.#keys.set(change.key.id, change.key)
     if (change.kind === 'put_override') this.#overrides.set(change.override.id, change.override)
     if (change.kind === 'put_record') await this.putRecord(change.record)

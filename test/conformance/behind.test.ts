@@ -139,7 +139,7 @@ test.each([
           }
           // In the same batch as one that breaks it: those beside it are tried again alone.
           if (chance() < 0.1) {
-            const change = store.change({ kind: 'note' }, audit)
+            const change = store.change({ kind: 'note' }, { ...audit, reason: 'another' })
             broken.push(change.then(String, (error: Error) => error.message))
           }
           await nextTurn()

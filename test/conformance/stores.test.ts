@@ -250,6 +250,16 @@ test.each(kinds)('%s: a lease has one holder', async (_kind, make) => {
   await store.close()
 })
 
+test.each(kinds)('%s: a change sent again with its audit row is made once', async (_kind, make) => {
+  const store = await make()
+  for (let times = 0; times < 2; times += 1) await store.change({ kind: 'put_key', key }, audit)
+  expect((await store.audit(10)).map(({ id }) => id)).toEqual(['aud_1'])
+  const other = store.change({ kind: 'note' }, { ...audit, action: 'again' })
+  await expect(other).rejects.toThrow()
+  expect(await store.auditLinks(0, 10)).toHaveLength(1)
+  await store.close()
+})
+
 const durable = kinds.filter(([kind]) => kind !== 'memory')
 test.each(durable)('%s: a write that fails takes none beside it along', async (_kind, make) => {
   const store = await make()
