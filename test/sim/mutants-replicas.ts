@@ -65,7 +65,7 @@ export const replicaMutants: readonly Mutant[] = [
     file: `${postgres}/control-rows.ts`,
     line: "? 'do nothing'",
     with: "? 'do update set state = excluded.state, next_at = excluded.next_at'",
-    seenBy: news,
+    seenBy: stores,
   },
   {
     name: 'a rule that others know is not counted',
