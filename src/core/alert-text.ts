@@ -7,6 +7,7 @@ import { parseId } from '#lib/id.ts'
 import type { Alert, AlertKind } from './alert.ts'
 import { type BudgetRule, thresholdAmount } from './budget.ts'
 import { formatPercent, formatUsdShort, type Nanos, parseRatio } from './money.ts'
+import { runName } from './run.ts'
 import type { Instant } from './time.ts'
 
 export type Severity = 'info' | 'warning' | 'error' | 'critical'
@@ -214,7 +215,8 @@ export function nameOf(alert: Alert, words: Words): string | null {
   const rule = words.ruleOf(alert.budget)
   if (rule === null && alert.amount === 0n) return null
   const name = rule?.name ?? alert.budget
-  return alert.value === null ? name : `${name} (${alert.value})`
+  if (alert.value === null) return name
+  return `${name} (${rule?.per === 'run' ? runName(alert.value) : alert.value})`
 }
 
 function fieldsOf(alert: Alert, words: Words): readonly Field[] {

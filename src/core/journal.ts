@@ -89,7 +89,7 @@ export interface Mark {
 
 /** The mark of a conversation that counts in this account. */
 export const seatOf = (account: AccountKey, conversation: string): string =>
-  `seat|${account}|${conversation}`
+  `seat|${account}|${conversation.replace(/[%|]/g, encodeURIComponent)}`
 
 export interface SettleCommand {
   readonly kind: 'settle'

@@ -22,6 +22,7 @@ import {
   type HoldLine,
   type LedgerState,
   type Result,
+  type Mark,
   seatOf,
   unchanged,
 } from './journal.ts'
@@ -58,8 +59,9 @@ export function applyHold(state: LedgerState, command: HoldCommand, now: Instant
   // Waiting for a slot helps nobody for whom there is no room when it comes.
   const isFinal = short?.status === 'limit_exceeded' && !short.held
   const paced = isFinal ? null : slowest(lines, now)
-  if (paced !== null) return denied(state, lines, alerts, paced)
-  if (short !== null) return denied(state, lines, alerts, short, now)
+  const asked = { state, lines, alerts, marks: command.marks }
+  if (paced !== null) return denied(asked, paced)
+  if (short !== null) return denied(asked, short, now)
   assert(cap !== null, 'a cap fits unless an account is short')
   return admitted(lines, alerts, command, cap, now)
 }
@@ -166,14 +168,15 @@ function tightest(lines: readonly Line[], asking: Asking): Result {
   return final
 }
 
+interface Asked {
+  readonly state: LedgerState
+  readonly lines: readonly Line[]
+  readonly alerts: readonly Alert[]
+  readonly marks: readonly Mark[]
+}
+
 /** A refusal changes no balance; it may still re-arm a stage or fire the hard stop. */
-function denied(
-  state: LedgerState,
-  lines: readonly Line[],
-  alerts: readonly Alert[],
-  result: Result,
-  now?: Instant,
-): Applied {
+function denied({ state, lines, alerts, marks }: Asked, result: Result, now?: Instant): Applied {
   const fired = [...alerts]
   const touched = new Map(
     lines
@@ -190,7 +193,8 @@ function denied(
     }
   }
   const accounts = [...touched.values()]
-  return { result, hold: null, accounts, entry: null, alerts: fired, marks: [] }
+  // Where a run comes from is what it said with its first call, refused or not.
+  return { result, hold: null, accounts, entry: null, alerts: fired, marks }
 }
 
 /** Only budgets have a pace to take: the steps of quotas and of caps on runs warn or stop. */

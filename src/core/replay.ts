@@ -18,7 +18,7 @@ import {
 import { apply } from './ledger.ts'
 import type { Nanos } from './money.ts'
 import type { Override } from './override.ts'
-import { type RunScope, runAccounts, runId } from './run.ts'
+import { generationsMax, type RunScope, runAccounts, runId } from './run.ts'
 import { after, type Instant, instant } from './time.ts'
 
 export interface ReplayPolicy {
@@ -286,14 +286,12 @@ function learnRun({ parents }: Replay, { facts, attribution }: Hold): void {
   parents.set(own, runId(textIn(facts.parentRun), attribution))
 }
 
-const depthMax = 16
-
 function scopesOf({ parents, policy }: Replay, { facts, attribution }: Hold): readonly RunScope[] {
   const scopes: RunScope[] = []
   if (policy.runs.length === 0) return scopes
   const seen = new Set<string>()
   let id = runId(textIn(facts.run), attribution)
-  while (id !== null && !seen.has(id) && scopes.length < depthMax) {
+  while (id !== null && !seen.has(id) && scopes.length < generationsMax) {
     seen.add(id)
     scopes.push({ id, attribution })
     id = parents.get(id) ?? null

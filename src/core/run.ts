@@ -33,13 +33,26 @@ export interface LoopRule {
   readonly withinMs: number
 }
 
+/** Deeper than any chain of runs that somebody meant. */
+export const generationsMax = 256
+
 /** `null` where the call is part of none. */
 export function runId(
   run: string | null,
   { tenant, environment }: Pick<Attribution, 'tenant' | 'environment'>,
 ): string | null {
   if (run === null) return null
-  return `${run}@${tenant ?? ''}@${environment ?? ''}`
+  return [run, tenant ?? '', environment ?? ''].map(escaped).join('@')
+}
+
+/** An address is a name too: two runs are one where all three parts are the same, and not sooner. */
+const escaped = (part: string): string => part.replace(/[%@]/g, encodeURIComponent)
+
+/** For people: its name, and in brackets the tenant and environment that it is one of. */
+export function runName(id: string): string {
+  const [run = '', ...within] = id.split('@').map(decodeURIComponent)
+  const known = within.filter((part) => part !== '')
+  return known.length === 0 ? run : `${run} (${known.join(', ')})`
 }
 
 export const runMark = (id: string): string => `run|${id}`

@@ -1,6 +1,6 @@
 /** Which runs a call is part of: its own, and those that it comes from. */
 import type { Mark } from '#core/journal.ts'
-import { type RunLink, type RunScope, runId, runMark } from '#core/run.ts'
+import { generationsMax, type RunLink, type RunScope, runId, runMark } from '#core/run.ts'
 import type { Principal } from '#core/scope.ts'
 import { fromJson, toJson } from '#lib/json.ts'
 import type { LedgerStore } from '#ports/store.ts'
@@ -10,13 +10,13 @@ export interface RunChain {
   readonly scopes: readonly RunScope[]
   /** To be written with the call's hold: where its run comes from, the first time it is named. */
   readonly marks: readonly Mark[]
+  /** It goes on beyond `generationsMax`: caps of the first runs would not be seen. */
+  readonly isTooDeep: boolean
 }
 
 const linksKept = 100_000
-/** Deeper than any that somebody meant. */
-const depthMax = 16
 
-export const noRuns: RunChain = { scopes: [], marks: [] }
+export const noRuns: RunChain = { scopes: [], marks: [], isTooDeep: false }
 
 /** Links never change once they are made, so they may be remembered. */
 export class Runs {
@@ -32,7 +32,7 @@ export class Runs {
     const own = runId(run, attribution)
     if (own === null) return noRuns
     const isFirst = this.#links.get(own)?.parent === null
-    return isFirst ? { scopes: [{ id: own, attribution }], marks: [] } : null
+    return isFirst ? { ...noRuns, scopes: [{ id: own, attribution }] } : null
   }
 
   /** Rejects with `StoreUnavailable`. */
@@ -43,7 +43,8 @@ export class Runs {
     const link: RunLink = known ?? { parent: runId(parentRun, attribution), attribution }
     const scopes: RunScope[] = [{ id: own, attribution }]
     const isSeen = (one: string): boolean => scopes.some(({ id }) => id === one)
-    for (let at = link.parent; at !== null && !isSeen(at) && scopes.length < depthMax; ) {
+    let at = link.parent
+    while (at !== null && !isSeen(at) && scopes.length < generationsMax) {
       const started = this.#links.get(at) ?? (await this.#load(at))
       // A parent that has made no call yet has the caps that its children would have.
       const parent: RunLink = started ?? { parent: null, attribution }
@@ -51,7 +52,7 @@ export class Runs {
       at = parent.parent
     }
     const marks = known === null ? [{ id: runMark(own), value: toJson(link) }] : []
-    return { scopes, marks }
+    return { scopes, marks, isTooDeep: at !== null && !isSeen(at) }
   }
 
   async #load(id: string): Promise<RunLink | null> {

@@ -5,6 +5,7 @@ import { accountsFor } from '#core/account.ts'
 import { route, type Target } from '#core/decide.ts'
 import { unpricedTool } from '#core/quote.ts'
 import type { Refusal } from '#core/refusal.ts'
+import { generationsMax } from '#core/run.ts'
 import type { Attribution } from '#core/scope.ts'
 import { viewsOf } from '#core/view.ts'
 import { makeId } from '#lib/id.ts'
@@ -163,12 +164,18 @@ async function serveInRun(
   targets: readonly Target[],
   runs: RunChain,
 ): Promise<boolean> {
+  const frame = { callId: serving.id, codex: serving.codex }
+  if (runs.isTooDeep) {
+    const message = `Run "${serving.principal.run}" comes from more than ${generationsMax} others.`
+    const more = { param: 'bursar-parent-run' }
+    refuseServing(desk.deps, serving, plainRefusal(frame, 'invalid_request', message, more))
+    return false
+  }
   const loop = desk.loops.found(serving.snapshot.loops, serving, runs.scopes)
   if (loop === null) return tryTargets(desk, { ...serving, runs }, targets)
   tellLoop(desk.deps, serving, loop)
   const message = `This looks like a loop: ${loop.evidence}. It was not sent; find what repeats it.`
-  const { id, codex } = serving
-  refuseServing(desk.deps, serving, plainRefusal({ callId: id, codex }, 'loop_detected', message))
+  refuseServing(desk.deps, serving, plainRefusal(frame, 'loop_detected', message))
   return false
 }
 

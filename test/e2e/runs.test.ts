@@ -1,5 +1,6 @@
 /** Caps on one run, inherited by the runs it starts, and loops, through the running server. */
 import { expect, test } from 'vitest'
+import { generationsMax, runId, runName } from '#core/run.ts'
 import { type Answer, auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
 
 const chat = '/v1/chat/completions'
@@ -41,6 +42,61 @@ test('a cap of calls holds for a run and all that it starts, whoever makes them'
   expect(alerts.map(({ kind, value }) => [kind, value])).toEqual([['run_limit', 'r1@@']])
   expect(world.simulator.requests()).toBe(5 + 1 + 7)
   expect(await auditBooks(world)).toBe(0)
+})
+
+test('no chain of runs is so long, and no run so short of luck, that a cap forgets it', async () => {
+  await using world = await startWorld({
+    config: `${agents}runs: [{ agent: triage, max_calls: 20 }]\n`,
+  })
+  const key = await world.key({ agent: 'triage' })
+  const ask = async (run: string, parent?: string): Promise<number> => {
+    const from = parent === undefined ? {} : { 'bursar-parent-run': parent }
+    return (await call(world, key, chat, chatBody('hi'), { 'bursar-run': run, ...from })).status
+  }
+  const passed: number[] = []
+  for (let no = 0; no < 40; no += 1) {
+    const parent = no === 0 ? undefined : `m${no - 1}`
+    if ((await ask(`m${no}`, parent)) === 200) passed.push(no)
+  }
+  expect(passed).toEqual(Array.from({ length: 20 }, (_, no) => no))
+  // Refused with its first call, it comes from where it said: not from elsewhere, nor from nowhere.
+  expect(await ask('m30')).toBe(402)
+  expect(await ask('m30', 'another')).toBe(402)
+  expect(await ask('child', 'm39')).toBe(402)
+  expect(await ask('own')).toBe(200)
+  expect(await auditBooks(world)).toBe(0)
+})
+
+test('a chain that nobody could have meant is refused, and says why', async () => {
+  await using world = await startWorld({
+    config: `${agents}runs: [{ agent: triage, max_calls: 1000 }]\n`,
+  })
+  const key = await world.key({ agent: 'triage' })
+  let last = await call(world, key, chat, chatBody('hi'), { 'bursar-run': 'm0' })
+  for (let no = 1; no <= generationsMax; no += 1) {
+    expect(last.status).toBe(200)
+    const of = { 'bursar-run': `m${no}`, 'bursar-parent-run': `m${no - 1}` }
+    last = await call(world, key, chat, chatBody('hi'), of)
+  }
+  expect(last.status).toBe(400)
+  expect(JSON.stringify(last.json())).toContain(`comes from more than ${generationsMax} others`)
+}, 60_000)
+
+test('runs of tenants whose names are addresses are told apart', async () => {
+  await using world = await startWorld({
+    config: `${agents}runs: [{ agent: triage, max_calls: 2 }]\n`,
+  })
+  const [at, plain] = [
+    await world.key({ agent: 'triage', tenant: 'acme@corp' }),
+    await world.key({ agent: 'triage', tenant: 'corp', name: 'other' }),
+  ]
+  const ask = async (key: string, run: string): Promise<number> =>
+    (await call(world, key, chat, chatBody('hi'), { 'bursar-run': run })).status
+  for (const status of [200, 200, 402]) expect(await ask(plain, 'r1@acme')).toBe(status)
+  expect(await ask(at, 'r1')).toBe(200)
+  expect(runName(runId('r1', { tenant: 'acme@corp', environment: 'prod' }) ?? '')).toBe(
+    'r1 (acme@corp, prod)',
+  )
 })
 
 test('a cap of money holds to the nano-dollar when calls come at once', async () => {
