@@ -36,14 +36,15 @@ export const keyRoutes: readonly Route[] = [
     answer: secretShape,
     handle: async ({ deps, actor, body }) => {
       const where = placeOf(deps.snapshot(), body)
-      requireOwnPlace(deps, actor, where, body)
+      const named = nameFor(body, await deps.store.keys())
+      requireOwnPlace(deps, actor, where, named)
       const { secret, hash } = deps.keys.make()
       const key: VirtualKey = {
         id: makeId('key', newBody(deps)),
         hash,
         prefix: secret.slice(0, 9),
         ...where,
-        name: nameFor(body),
+        name: named.name,
         tenant: body.tenant ?? null,
         user: body.user ?? null,
         createdAt: deps.clock.now(),
@@ -146,7 +147,7 @@ function requireOwnPlace(
   deps: ControlDeps,
   actor: Actor,
   where: Place,
-  body: z.output<typeof createBody>,
+  { name, namesakes }: Named,
 ): void {
   if (!reachesPlace(deps, actor, where)) {
     throw forbidden(
@@ -154,17 +155,35 @@ function requireOwnPlace(
       `You may make keys for ${formatSubtree(actor.subtree)} only: say agent or team in it.`,
     )
   }
-  const name = nameFor(body)
   const { budgets } = deps.snapshot()
   const isForeign = budgets.some(
     ({ selector }) => selector.key === name && !reaches(deps, actor, selector),
   )
-  if (!isForeign) return
-  throw forbidden('outside_subtree', `Another part has budgets for keys named "${name}".`)
+  if (isForeign) {
+    throw forbidden('outside_subtree', `Another part has budgets for keys named "${name}".`)
+  }
+  if (namesakes.every((key) => reachesPlace(deps, actor, key))) return
+  throw forbidden('outside_subtree', `Another part has a key named "${name}": choose another name.`)
 }
 
-const nameFor = ({ name, agent, team }: z.output<typeof createBody>): string =>
-  name ?? agent ?? team ?? 'unnamed'
+interface Named {
+  readonly name: string
+  /** Keys of this name, revoked or not: where a limit is `per: key` they spend together. */
+  readonly namesakes: readonly VirtualKey[]
+}
+
+/** What was asked for, or, after its agent or team, a name that no key has. */
+function nameFor(
+  { name, agent, team }: z.output<typeof createBody>,
+  keys: readonly VirtualKey[],
+): Named {
+  if (name !== undefined) return { name, namesakes: keys.filter((key) => key.name === name) }
+  const taken = new Set(keys.map((key) => key.name))
+  const base = agent ?? team ?? 'unnamed'
+  let free = base
+  for (let no = 2; taken.has(free); no += 1) free = `${base}-${no}`
+  return { name: free, namesakes: [] }
+}
 
 function expiryOf(text: string | undefined): VirtualKey['expiresAt'] {
   if (text === undefined) return null

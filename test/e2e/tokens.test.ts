@@ -136,3 +136,21 @@ test('made on one replica it opens all, revoked it opens none, each within a sec
   const verified = (await b.api('/audit/verify')) as { ok: boolean; rows: number }
   expect(verified).toMatchObject({ ok: true, rows: 2 })
 })
+
+test('a key takes no name of another part, whose limits per key it would use up', async () => {
+  await using world = await startWorld({ config })
+  const of = (subtree: string) => make(world, 'adm_test', { name: subtree, role: 'lead', subtree })
+  const success = apiAt(world.url, (await of('team=success')).token)
+  const support = apiAt(world.url, (await of('team=support')).token)
+  const made = async (api: typeof success, body: object): Promise<string> =>
+    ((await api('/keys', body)) as { name: string }).name
+  expect(await made(support, { agent: 'resolver' })).toBe('resolver')
+  expect(await made(support, { agent: 'resolver' })).toBe('resolver-2')
+  expect(await made(support, { agent: 'resolver', name: 'night shift' })).toBe('night shift')
+  for (const name of ['resolver', 'resolver-2', 'night shift']) {
+    await expect(made(success, { team: 'success', name })).rejects.toThrow('Another part has a key')
+  }
+  // Those who may make both may have them spend together.
+  expect(await made(support, { agent: 'resolver', name: 'night shift' })).toBe('night shift')
+  expect(await made(success, { team: 'success' })).toBe('success')
+})
