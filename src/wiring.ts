@@ -23,6 +23,7 @@ import { tellEndings } from '#jobs/endings.ts'
 import { testChannel } from '#jobs/channel-test.ts'
 import { guardPrices } from '#jobs/price-guard.ts'
 import { expireHolds } from '#jobs/holds.ts'
+import { sharedWork } from '#lib/once.ts'
 import { bookedOutlooks } from '#jobs/day-books.ts'
 import { outlooks } from '#jobs/outlook.ts'
 import { unitCost } from '#jobs/unit-cost.ts'
@@ -287,10 +288,10 @@ function controlDeps(parts: {
       reload: () => reloadAll(parts, true),
     },
     pricesWith: (files) => pricesWith(config.snapshot().priceBook, files),
-    outlooks: async () => {
+    outlooks: sharedWork(async () => {
       const deps = { clock: systemClock, store, snapshot: config.snapshot }
       return [...(await outlooks(deps)), ...(await bookedOutlooks(deps))]
-    },
+    }),
     unitCost: (question, only) =>
       unitCost({ clock: systemClock, store, snapshot: config.snapshot }, question, only),
     keys: {

@@ -1,6 +1,7 @@
 /** Reports on the command line. */
 import { writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { valuesMax } from '#core/day-book.ts'
 import { csvOf } from '#lib/csv-safe.ts'
 import { ask, type Server } from './client.ts'
 import { addFocus, type FocusFiles } from './focus.ts'
@@ -45,7 +46,7 @@ export function addReportCommands(
     .description('what budgets will have cost at the end of their period, with an 80 % interval')
     .option('--json')
     .action(async ({ json }: { readonly json?: true }) => {
-      const found = await ask(server(), 'GET', '/reports/forecast')
+      const found = await ask(server(), 'GET', `/reports/forecast?limit=${valuesMax}`)
       if (json) return printJson(output, found)
       printForecasts(output, found as ForecastRow[])
     })
@@ -83,6 +84,9 @@ function printForecasts(output: Output, found: readonly ForecastRow[]): void {
     ...columns,
     ...['low_usd', 'high_usd', 'passes_on'],
   ])
+  if (shown.some(({ expected_usd }) => expected_usd === null)) {
+    output.out('without a forecast: fewer than seven whole days to judge by\n')
+  }
   for (const rows of byBudget) {
     const more = rows.length - valuesShown
     if (more > 0) output.out(`${textOr(rows[0]?.name)}: ${more} more; --json has them all\n`)

@@ -1,5 +1,6 @@
 /** Where an actor's rights end: a lead sees and changes what lies in his subtree, and no more. */
 import type { BudgetRule } from '#core/budget.ts'
+import { rulesOfSnapshot } from '#core/rules-by-id.ts'
 import {
   formatSubtree,
   holds,
@@ -13,6 +14,7 @@ import {
 import type { Selector } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { SpendQuery, SpendRow } from '#core/spend.ts'
+import type { BudgetId } from '#lib/id.ts'
 import type { Actor, ControlDeps } from './deps.ts'
 import { forbidden } from './problem.ts'
 
@@ -42,13 +44,13 @@ export function reachesBudget(
   { budget, value }: { readonly budget: string; readonly value: string | null },
 ): boolean {
   if (actor.subtree === null) return true
-  const rule = deps.snapshot().budgets.find(({ id }) => id === budget)
+  const rule = rulesOfSnapshot(deps.snapshot()).get(budget as BudgetId)
   return rule !== undefined && reachesAccount(deps, actor, rule, value)
 }
 
 function selectorOf(rule: BudgetRule, value: string | null): Selector {
   const { selector, per } = rule
-  return per === null || value === null ? selector : { ...selector, [per]: value }
+  return per === null || per === 'run' || value === null ? selector : { ...selector, [per]: value }
 }
 
 /** Throws where letting more through is for somebody above: nobody lifts his own limit. */

@@ -1,5 +1,6 @@
 /** Where budgets will stand when their periods end. */
 import { z } from 'zod'
+import { valuesMax } from '#core/day-book.ts'
 import type { Outlook } from '#core/outlook.ts'
 import { toIso } from '#core/time.ts'
 import { reachesAccount } from './access.ts'
@@ -28,13 +29,17 @@ export const forecastRoutes: readonly Route[] = [
     path: '/reports/forecast',
     summary: 'What budgets of a week and longer will have cost at their end, with an 80 % interval',
     allows: everybody,
+    /** Accounts of each budget, those first that come closest to its amount. */
+    query: z.object({ limit: z.coerce.number().int().min(1).max(valuesMax).default(100) }),
     answer: z.array(forecastShape),
-    handle: async ({ deps, actor }) => {
+    handle: async ({ deps, actor, query }) => {
       const seen = (await deps.outlooks()).filter(({ rule, account }) =>
         reachesAccount(deps, actor, rule, account.value),
       )
       const byRule = Map.groupBy(seen, ({ rule }) => rule)
-      return [...byRule.values()].flatMap(closestFirst).map(showOutlook)
+      return [...byRule.values()].flatMap((own) =>
+        closestFirst(own).slice(0, query.limit).map(showOutlook),
+      )
     },
   }),
 ]

@@ -85,14 +85,31 @@ test('today is what its account has posted since the last day was closed', () =>
   })
 })
 
-test('days on which nothing ran had no spend, and a correction makes no day negative', () => {
+test('days on which nobody looked share what was spent; a correction makes no day negative', () => {
   const ledger = ledgerIn('UTC')
   let book = ledger.close(null, first)
   ledger.add('ann', first + 60 * minuteMs, 40n)
   book = ledger.close(book, first + 4 * dayMs)
   ledger.add('ann', first + 4 * dayMs + 60 * minuteMs, -15n)
   book = ledger.close(book, first + 5 * dayMs)
-  expect(book.values).toMatchObject([{ value: 'ann', days: [40, 0, 0, 0, 0], posted: 25n }])
+  expect(book.values).toMatchObject([{ value: 'ann', days: [10, 10, 10, 10, 0], posted: 25n }])
+})
+
+test('another time zone in the middle of a month moves its beginning, and no money', () => {
+  const { periods, accounts } = { periods: ['Europe/Berlin', 'Asia/Tokyo'], accounts: [100n, 107n] }
+  const [before, after] = periods.map((zone, i) => {
+    const period = periodAt('month', zone, instant(first + 10 * dayMs))
+    return { key: zone, value: 'ann', period, posted: accounts[i] } as unknown as Account
+  })
+  const balances = (account: Account | undefined) => ({
+    now: account === undefined ? [] : [account],
+    before: [],
+    start: account?.period.start ?? instant(0),
+  })
+  const book = closeDays(null, balances(before), instant(first + 10 * dayMs))
+  const next = closeDays(book, balances(after), instant(first + 11 * dayMs))
+  expect(next.values).toMatchObject([{ value: 'ann', days: [7], posted: 107n }])
+  expect(seriesSince(book.values[0], after ?? expect.fail('no account')).today).toBe(7)
 })
 
 test('of more values than are kept nobody gets days that he may have spent on before', () => {

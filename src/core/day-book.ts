@@ -81,16 +81,20 @@ function spentSince(
   { start, posted }: Pick<ValueDays, 'start' | 'posted'>,
   ended: Account | undefined,
 ): bigint {
-  if (seen?.start === start) return posted - seen.posted
+  if (seen !== undefined && isSamePeriod(seen.start, start)) return posted - seen.posted
   if (ended === undefined || ended.period.end <= until) return posted
   return posted + ended.posted - (seen?.start === ended.period.start ? seen.posted : 0n)
 }
 
-/** Of several days without a round nothing was spent on the later ones: nothing was running. */
+/** In another time zone a period begins some hours sooner or later: it is the same one. */
+const isSamePeriod = (a: Instant, b: Instant): boolean => Math.abs(a - b) <= 2 * dayMs
+
+/** Nobody knows on which of several days without a round it was spent: on each the same. */
 function stretchOf(spent: bigint, until: Instant, today: Instant): readonly number[] {
   const count = Math.round((today - until) / dayMs)
   // A correction may take back more than was spent: no forecast is made of that.
-  return Array.from({ length: count }, (_, i) => (i === 0 ? Math.max(0, Number(spent)) : 0))
+  const each = Math.max(0, Number(spent)) / count
+  return Array.from({ length: count }, () => Math.round(each))
 }
 
 /** Of an account that is in the book, or not: whole days, and what today has brought. */
@@ -98,14 +102,16 @@ export function seriesSince(
   seen: ValueDays | undefined,
   { period, posted }: Pick<Account, 'period' | 'posted'>,
 ): Series {
-  const before = seen?.start === period.start ? seen.posted : 0n
+  const isNow = seen !== undefined && isSamePeriod(seen.start, period.start)
+  const before = isNow ? seen.posted : 0n
   return { days: seen?.days ?? [], today: Math.max(0, Number(posted - before)) }
 }
 
 /** Null: what was kept is no day book. */
 export function asDayBook(value: unknown): DayBook | null {
   if (typeof value !== 'object' || value === null) return null
-  return 'until' in value && 'values' in value ? (value as DayBook) : null
+  const isBook = 'until' in value && 'values' in value && Array.isArray(value.values)
+  return isBook ? (value as DayBook) : null
 }
 
 const sum = (days: readonly number[]): number => days.reduce((all, one) => all + one, 0)

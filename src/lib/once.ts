@@ -9,3 +9,14 @@ export function onceFor<Of extends WeakKey, Value>(compute: (of: Of) => Value): 
     return value
   }
 }
+
+/** Who asks while it is being worked out gets what comes of that. */
+export function sharedWork<Value>(work: () => Promise<Value>): () => Promise<Value> {
+  let running: Promise<Value> | null = null
+  return () => {
+    running ??= work().finally(() => {
+      running = null
+    })
+    return running
+  }
+}

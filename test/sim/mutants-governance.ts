@@ -96,8 +96,8 @@ export const governanceMutants: readonly Mutant[] = [
   {
     name: 'what was spent before midnight is spent the day after too',
     file: 'src/core/day-book.ts',
-    line: 'if (seen?.start === start) return posted - seen.posted',
-    with: 'if (seen?.start === start) return posted',
+    line: 'isSamePeriod(seen.start, start)) return posted - seen.posted',
+    with: 'isSamePeriod(seen.start, start)) return posted',
     seenBy: dayBook,
   },
   {
