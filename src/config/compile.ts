@@ -52,7 +52,7 @@ export function compile(
   const contracts = compileContracts(merged, priceBook, problems)
   const oidc = compileAuth(merged, tree, problems)
   const channels = { webhooks: webhooksOf(file), notify: compileNotify(merged, problems) }
-  notices.push(...notYet(file))
+  notices.push(...silent(budgets, channels), ...notYet(file))
   if (problems.length > 0) return failed(problems)
   const snapshot: Snapshot = {
     version:
@@ -160,6 +160,28 @@ function webhooksOf({ notify }: ConfigFile): readonly WebhookTarget[] {
       url,
       secret: key === undefined || key === '' ? null : secret(key),
     }))
+}
+
+/** Steps of ladders that name a channel which nothing is configured for. */
+function silent(
+  budgets: readonly BudgetRule[],
+  { webhooks, notify }: Pick<Snapshot, 'webhooks' | 'notify'>,
+): readonly string[] {
+  const { slack, pagerduty: pager, teams, email } = notify
+  const configured: Readonly<Record<string, unknown>> = { slack, pagerduty: pager, teams, email }
+  const named = new Set<string>()
+  for (const action of budgets.flatMap(({ ladder }) => ladder.flatMap(({ actions }) => actions))) {
+    if (action.kind !== 'notify' || action.channel === 'owner') continue
+    const isThere =
+      action.channel === 'webhook'
+        ? webhooks.some(({ name }) => name === action.name)
+        : configured[action.channel] !== null
+    const name = action.channel === 'webhook' ? `webhooks.${action.name}` : action.channel
+    if (!isThere) named.add(name)
+  }
+  return [...named].map(
+    (name) => `a ladder notifies ${name}, and notify.${name} is not configured: nobody hears there`,
+  )
 }
 
 /** What this version reads and checks but does not act on. Each is said; none is dropped. */

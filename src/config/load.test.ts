@@ -206,6 +206,18 @@ test('several files merge; one thing in two of them is a problem', () => {
   ])
 })
 
+test('a ladder that notifies where nobody is configured is told of', () => {
+  const text = `budgets:
+  - { agent: a, budget_daily_usd: 1, alerts: [ {0.5, notify_slack}, {0.8, "notify_webhook:ops"}, {1.2, hard_stop} ] }
+  - { agent: b, budget_daily_usd: 1, alerts: [ {0.5, notify}, {0.8, "notify_webhook:pager"}, {1.2, hard_stop} ] }
+notify: { webhooks: { ops: { url: "https://ops.test" } } }
+`
+  expect(good(text).snapshot.notices).toEqual([
+    'a ladder notifies slack, and notify.slack is not configured: nobody hears there',
+    'a ladder notifies webhooks.pager, and notify.webhooks.pager is not configured: nobody hears there',
+  ])
+})
+
 test('channels become targets with wrapped secrets; empty ones are not configured', () => {
   const text = `notify:
   slack: { bot_token: "\${BOT}", channel: C1, signing_secret: "\${SIGN}" }

@@ -8,7 +8,7 @@ import type { Alert, AlertKind } from './alert.ts'
 import { type BudgetRule, thresholdAmount } from './budget.ts'
 import { formatPercent, formatUsdShort, type Nanos, parseRatio } from './money.ts'
 import { runName } from './run.ts'
-import type { Instant } from './time.ts'
+import { type Instant, isForever } from './time.ts'
 
 export type Severity = 'info' | 'warning' | 'error' | 'critical'
 
@@ -245,13 +245,6 @@ function shown({ unit }: Alert, amount: bigint): string {
   if (unit === 'usd') return formatUsdShort(amount as Nanos)
   const grouped = String(amount).replace(/\B(?=(\d{3})+$)/g, ',')
   return `${grouped} ${unit === 'concurrent' ? 'calls at once' : unit}`
-}
-
-const foreverMs = 200_000_000_000_000
-
-/** Accounts of runs and of calls in flight have no end. */
-export function isForever(end: Instant): boolean {
-  return end > foreverMs
 }
 
 /** "2026-12-01 00:00 Europe/Berlin". */

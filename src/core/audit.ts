@@ -109,6 +109,12 @@ export function endCheck(check: AuditCheck, kept: AuditHead | null): AuditCheck 
     finding: { seq: null, id: null, message },
   })
   if (kept === null && check.hashed) return missing('the note of where the chain ends is gone')
+  if (kept === null && check.head.rows > 0) {
+    return missing(
+      'no row is hashed: all are of a version before the chain (the next change begins it), or ' +
+        'the hashes were taken away',
+    )
+  }
   const [first] = check.wanted
   if (first === undefined) return check
   const lost = kept !== null && first === kept.hash ? kept.rows - check.head.rows : null

@@ -6,11 +6,10 @@
 import type { AlertId, BudgetId } from '#lib/id.ts'
 import type { Account, AccountKey } from './account.ts'
 import type { Alert } from './alert.ts'
-import { isForever } from './alert-text.ts'
 import { type BudgetRule, type LimitUnit, thresholdAmount } from './budget.ts'
 import { alertId } from './ladder.ts'
 import { type Override, reliefOf } from './override.ts'
-import type { Instant } from './time.ts'
+import { type Instant, isForever } from './time.ts'
 
 /** The value of a record of kind `climb`; its id is the account's key. */
 export interface Climb {

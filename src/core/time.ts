@@ -18,6 +18,13 @@ export interface Period {
   readonly end: Instant
 }
 
+const foreverMs = 200_000_000_000_000
+
+/** Accounts of runs and of calls in flight have no end. */
+export function isForever(end: Instant): boolean {
+  return end > foreverMs
+}
+
 export const periodKinds = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year'] as const
 export type PeriodKind = (typeof periodKinds)[number]
 

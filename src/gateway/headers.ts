@@ -1,7 +1,7 @@
 /** Headers in and out: what is visible to the caller, what is sent on, what comes back. */
 import { formatUsd, type Nanos } from '#core/money.ts'
 import type { ProviderTarget, Snapshot } from '#core/snapshot.ts'
-import { toIso } from '#core/time.ts'
+import { isForever, toIso } from '#core/time.ts'
 import {
   type AccountView,
   bindingBudget,
@@ -30,7 +30,8 @@ export function budgetHeaders(views: readonly AccountView[], snapshot: Snapshot)
   const quota = tightestQuota(views)
   if (quota !== null) {
     const used = quota.account.posted + quota.account.pending
-    const window = quota.rule.unit === 'concurrent' ? 'concurrent' : quota.rule.period
+    const { unit, per, period } = quota.rule
+    const window = unit === 'concurrent' ? unit : per === 'run' ? per : period
     out['bursar-quota'] =
       `"${safe(quota.rule.name)}";limit=${quota.rule.amount};used=${used};window=${window}`
   }
@@ -40,10 +41,9 @@ export function budgetHeaders(views: readonly AccountView[], snapshot: Snapshot)
 }
 
 function warningOf(view: AccountView): string {
-  return (
-    `${usedPercent(view)} % of "${safe(view.rule.name)}" used, resets ` +
-    toIso(view.account.period.end)
-  )
+  const { rule, account } = view
+  const used = `${usedPercent(view)} % of "${safe(rule.name)}" used`
+  return isForever(account.period.end) ? used : `${used}, resets ${toIso(account.period.end)}`
 }
 
 /** Header values are visible ASCII; a name may be anything. */

@@ -59,9 +59,11 @@ export async function serveCall(
   const serving = opened.value
   const [again] = request.headers['idempotency-key'] ?? []
   if (again === undefined) return void (await serveOpened(desk, serving))
+  // Two users behind one key may have thought of the same name.
+  const { keyId, attribution } = serving.principal
   const slot = desk.replays.claim(
-    serving.principal.keyId,
-    endpoint.upstreamPath,
+    keyId,
+    JSON.stringify([endpoint.upstreamPath, attribution.user, attribution.tenant]),
     again,
     request.body,
     serving.at,

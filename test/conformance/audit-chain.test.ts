@@ -139,6 +139,12 @@ const tampering: readonly (readonly [what: string, sql: string, seq: number | nu
     4,
     /no hash/,
   ],
+  [
+    'all hashes taken away, and the note of them',
+    `update audit set hash = null, prev = null; delete from audit_head`,
+    null,
+    /no row is hashed/,
+  ],
 ]
 const cases = Object.keys(kinds).flatMap((kind) => tampering.map((one) => [kind, ...one] as const))
 

@@ -79,6 +79,30 @@ test('a conversation counts once: named, by an alias, or by how it begins', asyn
   expect(await auditBooks(world)).toBe(0)
 })
 
+test('a seat is of one user and one conversation, whatever their names are', async () => {
+  await using world = await startWorld({
+    config: `organization: acme
+quotas: [{ per: user, max_conversations_per_day: 2 }]
+`,
+  })
+  const key = await world.key({ agent: 'resolver' })
+  const ask = async (user: string, conversation: string): Promise<number> => {
+    const of = { 'bursar-user': user, 'bursar-conversation': conversation }
+    return (await call(world, key, chat, chatBody('hi'), of)).status
+  }
+  expect(await ask('sa|x', 'y')).toBe(200)
+  for (const [conversation, status] of [
+    ['c1', 200],
+    ['c2', 200],
+    ['c3', 402],
+    ['x|y', 402],
+    ['x%7Cy', 402],
+    ['c1', 200],
+  ] as const) {
+    expect(await ask('sa', conversation), conversation).toBe(status)
+  }
+})
+
 test('a quota in observe mode tells and never stops', async () => {
   await using world = await startWorld({ config })
   const key = await world.key({ agent: 'watched' })

@@ -35,6 +35,11 @@ test('a cap of calls holds for a run and all that it starts, whoever makes them'
     [402, 'run_limit_exceeded'],
   ])
   expect(stopped[0]?.headers.get('x-should-retry')).toBe('false')
+  const [quota, warning] = ['bursar-quota', 'bursar-warning'].map((name) =>
+    stopped[0]?.headers.get(name),
+  )
+  expect(quota).toBe('"triage a run";limit=5;used=5;window=run')
+  expect(warning ?? '').not.toContain('resets')
   // Another run has a cap of its own, and one that nobody capped has none.
   expect((await ask(triage, 'r2')).status).toBe(200)
   for (let i = 0; i < 7; i += 1) expect((await ask(research, 'own')).status).toBe(200)
