@@ -78,7 +78,7 @@ export const quota = z.strictObject({
   ...common,
   ...maxima,
   max_concurrent: whole.optional(),
-  soft: fraction.optional(),
+  soft: fraction.refine((text) => Number(text) <= 1, 'at most 1: the whole quota').optional(),
 })
 
 const credential = z.string()

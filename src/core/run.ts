@@ -45,7 +45,7 @@ export function runId(
   return [run, tenant ?? '', environment ?? ''].map(escaped).join('@')
 }
 
-/** An address is a name too: two runs are one where all three parts are the same, and not sooner. */
+/** An address is a name too: two runs are one where all three parts are the same. */
 const escaped = (part: string): string => part.replace(/[%@]/g, encodeURIComponent)
 
 /** For people: its name, and in brackets the tenant and environment that it is one of. */

@@ -45,9 +45,9 @@ export function matches(selector: Selector, attribution: Attribution): boolean {
 
 /**
  * True where every store and every screen shows `text` as what it is: no control character, nothing
- * that turns the direction of writing, and no half of a character, which UTF-8 cannot keep (two
- * names that differ in it would be one account).
+ * that turns the direction of writing or is not there to see, and no half of a character, which
+ * UTF-8 cannot keep (two names that differ in it would be one account).
  */
 export function isNameText(text: string): boolean {
-  return text.isWellFormed() && !/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u.test(text)
+  return text.isWellFormed() && !/[\p{Cc}\u200b\u2028-\u202e\u2060\u2066-\u2069\ufeff]/u.test(text)
 }

@@ -7,7 +7,7 @@ import type { Refusal, RefusalCode, RefusedBudget } from '#core/refusal.ts'
 import { stateOf } from '#core/account.ts'
 import { noRelief } from '#core/override.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { type Instant, toIso } from '#core/time.ts'
+import { type Instant, isForever, toIso } from '#core/time.ts'
 
 type Denied = Extract<Result, { status: 'limit_exceeded' | 'throttled' }>
 
@@ -86,11 +86,13 @@ function stopMessage(denied: Exceeded, snapshot: Snapshot): string {
   const state = usedUp ? 'is used up' : 'has too little left for this call'
   const remedy =
     rule.unit === 'usd'
-      ? `unless an override is approved: bursar override request --budget ${rule.id}`
-      : 'or ask for a higher quota'
+      ? ` unless an override is approved: bursar override request --budget ${rule.id}`
+      : ', or until the quota is raised.'
+  const { end } = account.period
+  const until = isForever(end) ? 'those in flight have ended' : toIso(end)
   return (
     `${noun(rule)} "${rule.name}" ${state}: ${usage(denied, snapshot)}. ` +
-    `New calls stop until ${toIso(account.period.end)} ${remedy}`
+    `New calls stop until ${until}${remedy}`
   )
 }
 

@@ -60,7 +60,7 @@ export function readHeaderClaims(headers: Headers): Result<HeaderClaims, WirePro
     const [value = ''] = values
     if (values.length > 1) return failed(problem(name, 'is sent twice'))
     if (!isValue(value))
-      return failed(problem(name, `is not 1 to ${valueMax} printable characters`))
+      return failed(problem(name, `is not 1 to ${valueMax} printable ASCII characters`))
     if (explicit[claim] !== undefined && explicit[claim] !== value) {
       return failed(problem(name, 'contradicts its other spelling'))
     }

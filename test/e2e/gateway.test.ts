@@ -229,6 +229,8 @@ test('a repeated Idempotency-Key gets the first answer, and costs nothing', asyn
   expect(second.headers.get('bursar-call-id')).toBe(first.headers.get('bursar-call-id'))
   expect((await call(world, key, path, chatBody('ho'), again)).status).toBe(422)
   expect((await call(world, other, path, chatBody('hi'), again)).text).not.toBe(first.text)
+  const bobs = await call(world, key, path, chatBody('hi'), { ...again, 'bursar-user': 'bob' })
+  expect([bobs.status, bobs.headers.get('idempotent-replayed')]).toEqual([200, null])
   const slow = { 'idempotency-key': 'order-2', 'bursar-sim': 'delay=200' }
   const [one, two] = await Promise.all([
     call(world, key, path, chatBody('hi'), slow),
@@ -242,7 +244,7 @@ test('a repeated Idempotency-Key gets the first answer, and costs nothing', asyn
   const body = chatBody('hi', { stream: true })
   expect((await call(world, key, path, body, streamed)).status).toBe(200)
   expect((await call(world, key, path, body, streamed)).status).toBe(409)
-  expect(world.simulator.requests()).toBe(6)
+  expect(world.simulator.requests()).toBe(7)
   expect(await auditBooks(world)).toBe(0)
 })
 
