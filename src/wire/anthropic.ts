@@ -143,13 +143,22 @@ function tiersOf({ speed }: JsonObject): readonly Tier[] {
 function claimsOf({ metadata }: JsonObject): ParsedCall['claims'] {
   const id = isObject(metadata) && typeof metadata.user_id === 'string' ? metadata.user_id : null
   if (id === null) return { user: null, conversation: null, tags: {} }
-  // Claude Code puts a JSON object here: device, account, session.
-  const inner = objectOf(id)
+  const { device_id, account_uuid, session_id } = claudeCodeId(id)
   return {
-    user: textOr(inner.account_uuid ?? null) ?? textOr(inner.device_id ?? null) ?? textOr(id),
-    conversation: textOr(inner.session_id ?? null),
+    user: textOr(account_uuid ?? null) ?? textOr(device_id ?? null) ?? textOr(id),
+    conversation: textOr(session_id ?? null),
     tags: {},
   }
+}
+
+/** Claude Code puts a JSON object of device, account and session there; before, one text of them. */
+function claudeCodeId(id: string): JsonObject {
+  const parts = /^user_([0-9a-f]{1,64})_account_([0-9a-f-]{0,36})_session_([0-9a-f-]{1,36})$/.exec(
+    id,
+  )
+  if (parts === null) return objectOf(id)
+  const [, device_id = '', account_uuid = '', session_id = ''] = parts
+  return { device_id, account_uuid, session_id }
 }
 
 /** The dearest cache mark anywhere in the request. */

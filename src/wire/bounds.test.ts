@@ -1,3 +1,4 @@
+/** What a body says that bounds a call, and who it says that it is for. */
 import { expect, test } from 'vitest'
 import type { ParsedCall, WireProblem } from './dialect.ts'
 import { dialectOf } from './dialects.ts'
@@ -144,4 +145,25 @@ test('a model repeated in the body is renamed with the path', () => {
       null,
     ),
   ).toBe('/v1beta/models/h:generateContent {"model":"models/h","contents":[{}]}')
+})
+
+test('Claude Code says who it is in two ways, and neither is taken for a name', () => {
+  const device = 'ab'.repeat(32)
+  const [account, session] = [
+    'c0ffee00-0000-4000-8000-000000000001',
+    'c0ffee00-0000-4000-8000-000000000002',
+  ]
+  const claimed = (user_id: string): unknown => {
+    const found = claude({ metadata: { user_id } })
+    return 'code' in found ? found : [found.claims.user, found.claims.conversation]
+  }
+  const object = { device_id: device, account_uuid: account, session_id: session }
+  expect(claimed(JSON.stringify(object))).toEqual([account, session])
+  expect(claimed(JSON.stringify({ ...object, account_uuid: '' }))).toEqual([device, session])
+  expect(claimed(`user_${device}_account_${account}_session_${session}`)).toEqual([
+    account,
+    session,
+  ])
+  expect(claimed(`user_${device}_account__session_${session}`)).toEqual([device, session])
+  expect(claimed('user_ann_account_1')).toEqual(['user_ann_account_1', null])
 })

@@ -114,4 +114,25 @@ export const governanceMutants: readonly Mutant[] = [
     with: 'this.durableFromRows(rows)',
     seenBy: ['test/conformance/outlook.test.ts'],
   },
+  {
+    name: 'a run whose first call is refused comes from nowhere',
+    file: 'src/core/ledger-hold.ts',
+    line: 'entry: null, alerts: fired, marks }',
+    with: 'entry: null, alerts: fired, marks: marks.slice(marks.length) }',
+    seenBy: runs,
+  },
+  {
+    name: 'a chain that is too long is cut off',
+    file: 'src/gateway/runs.ts',
+    line: 'isTooDeep: at !== null && !isSeen(at)',
+    with: 'isTooDeep: false',
+    seenBy: runs,
+  },
+  {
+    name: 'a key takes the name of one of another part',
+    file: 'src/control/keys.ts',
+    line: 'if (namesakes.every((key) => reachesPlace(deps, actor, key))) return',
+    with: 'if (namesakes.length >= 0) return',
+    seenBy: ['test/e2e/tokens.test.ts'],
+  },
 ]
