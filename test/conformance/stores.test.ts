@@ -13,7 +13,7 @@ import type { Store } from '#ports/store.ts'
 import { PostgresStore } from '#store/postgres/store.ts'
 import { inspect } from '#store/sqlite-inspect.ts'
 import { SqliteStore } from '#store/sqlite.ts'
-import { nobody } from '#test/support/ledger.ts'
+import { holdId, holdOf, nobody, ruleOf, start } from '#test/support/ledger.ts'
 import { debianPostgres, type Postgres, startPostgres } from '#test/support/postgres.ts'
 import { ledgerStoreConformance } from './ledger-store.ts'
 
@@ -257,6 +257,23 @@ test.each(kinds)('%s: a change sent again with its audit row is made once', asyn
   const other = store.change({ kind: 'note' }, { ...audit, action: 'again' })
   await expect(other).rejects.toThrow()
   expect(await store.auditLinks(0, 10)).toHaveLength(1)
+  await store.close()
+})
+
+test.each(kinds)('%s: a refused hold says where its run comes from, once', async (_kind, make) => {
+  const store = await make()
+  const rule = ruleOf('deny', { amount: 0n })
+  await store.adopt([rule], start)
+  const refused = async (no: number, value: string): Promise<void> => {
+    const hold = { ...holdOf(no), accounts: [{ rule, value: null }] }
+    const said = { ...hold, marks: [{ id: 'run|r@@', value }] }
+    const { result } = await store.run(said, start, () => rule)
+    expect(result.status).toBe('limit_exceeded')
+  }
+  await refused(1, 'first')
+  await refused(2, 'second')
+  expect(await store.mark('run|r@@')).toBe('first')
+  expect(await store.hold(holdId(1))).toBeNull()
   await store.close()
 })
 
