@@ -1,4 +1,5 @@
 /** Where an actor's rights end: a lead sees and changes what lies in his subtree, and no more. */
+import type { Alert } from '#core/alert.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import { rulesOfSnapshot } from '#core/rules-by-id.ts'
 import {
@@ -46,6 +47,13 @@ export function reachesBudget(
   if (actor.subtree === null) return true
   const rule = rulesOfSnapshot(deps.snapshot()).get(budget as BudgetId)
   return rule !== undefined && reachesAccount(deps, actor, rule, value)
+}
+
+/** A loop or a model without a price is its agent's. A day out of line tells of the company too. */
+export function reachesAlert(deps: ControlDeps, actor: Rights, alert: Alert): boolean {
+  const isOfAgent = alert.kind === 'loop' || alert.kind === 'unpriced_model'
+  const agent = isOfAgent ? alert.details?.agent : undefined
+  return agent === undefined ? reachesBudget(deps, actor, alert) : reaches(deps, actor, { agent })
 }
 
 function selectorOf(rule: BudgetRule, value: string | null): Selector {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Alert, Notification } from '#core/alert.ts'
 import { actionText } from '#core/budget.ts'
 import { toIso } from '#core/time.ts'
-import { reachesBudget } from './access.ts'
+import { reachesAlert } from './access.ts'
 import { declare, everybody, notLeads, type Route } from './route.ts'
 import { usd } from './shapes.ts'
 
@@ -74,7 +74,7 @@ export const alertRoutes: readonly Route[] = [
       const read = actor.subtree === null ? query.limit : readForLead
       const alerts = await deps.store.alerts(read)
       return alerts
-        .filter((alert) => reachesBudget(deps, actor, alert))
+        .filter((alert) => reachesAlert(deps, actor, alert))
         .slice(0, query.limit)
         .map(showAlert)
     },

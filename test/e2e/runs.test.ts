@@ -1,13 +1,30 @@
 /** Caps on one run, inherited by the runs it starts, and loops, through the running server. */
 import { expect, test } from 'vitest'
 import { generationsMax, runId, runName } from '#core/run.ts'
-import { type Answer, auditBooks, call, chatBody, startWorld, until } from '#test/support/bursar.ts'
+import {
+  type Answer,
+  apiAt,
+  auditBooks,
+  call,
+  chatBody,
+  startWorld,
+  until,
+  type World,
+} from '#test/support/bursar.ts'
 
 const chat = '/v1/chat/completions'
 const agents = `organization: acme
 business_units: { ops: { teams: { core: { agents: { triage: {}, research: {} } } } } }
 `
 type Alert = { kind: string; details: Record<string, string> | null; value: string | null }
+
+/** How many alerts a lead of this part sees. */
+async function seenBy({ api, url }: World, subtree: string): Promise<number> {
+  const { token } = (await api('/tokens', { name: subtree, role: 'lead', subtree })) as {
+    token: string
+  }
+  return ((await apiAt(url, token)('/alerts')) as Alert[]).length
+}
 
 const codeOf = (answer: Answer): unknown =>
   (answer.json() as { error?: { code?: string } }).error?.code ?? null
@@ -45,6 +62,7 @@ test('a cap of calls holds for a run and all that it starts, whoever makes them'
   for (let i = 0; i < 7; i += 1) expect((await ask(research, 'own')).status).toBe(200)
   const alerts = (await world.api('/alerts')) as Alert[]
   expect(alerts.map(({ kind, value }) => [kind, value])).toEqual([['run_limit', 'r1@@']])
+  expect([await seenBy(world, 'team=core'), await seenBy(world, 'agent=research')]).toEqual([1, 0])
   expect(world.simulator.requests()).toBe(5 + 1 + 7)
   expect(await auditBooks(world)).toBe(0)
 })
@@ -146,6 +164,7 @@ test('the same call again and again is a loop: stopped, and told with its eviden
   const retries = [await ask('a', retry), await ask('b', retry), await ask('c', retry)]
   expect(retries.map(({ status }) => status)).toEqual([200, 200, 200])
   expect(codeOf(await ask('d', retry))).toBe('loop_detected')
+  expect([await seenBy(world, 'team=core'), await seenBy(world, 'agent=research')]).toEqual([2, 0])
   const loops = async (): Promise<(string | undefined)[]> =>
     ((await world.api('/alerts')) as Alert[]).map(({ details }) => details?.evidence)
   await until('both are told', async () => (await loops()).length === 2)
