@@ -33,8 +33,8 @@ export interface LoopRule {
   readonly withinMs: number
 }
 
-/** Deeper than any chain of runs that somebody meant. */
-export const generationsMax = 256
+/** Deeper than any chain of runs that somebody meant; a call writes to the caps of all of them. */
+export const generationsMax = 64
 
 /** `null` where the call is part of none. */
 export function runId(
