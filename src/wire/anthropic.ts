@@ -151,7 +151,7 @@ function claimsOf({ metadata }: JsonObject): ParsedCall['claims'] {
   }
 }
 
-/** Claude Code puts a JSON object of device, account and session there; before, one text of them. */
+/** Claude Code puts device, account and session there: as JSON, and before that as one text. */
 function claudeCodeId(id: string): JsonObject {
   const parts = /^user_([0-9a-f]{1,64})_account_([0-9a-f-]{0,36})_session_([0-9a-f-]{1,36})$/.exec(
     id,
