@@ -1,4 +1,5 @@
 /** A checked file to a snapshot: names resolved, amounts exact, nothing silently ignored. */
+import { channelOf } from '#core/alert-route.ts'
 import type { BudgetRule } from '#core/budget.ts'
 import { nanos, parseUsd } from '#core/money.ts'
 import type { PriceBook } from '#core/price-book.ts'
@@ -167,21 +168,17 @@ function silent(
   budgets: readonly BudgetRule[],
   { webhooks, notify }: Pick<Snapshot, 'webhooks' | 'notify'>,
 ): readonly string[] {
-  const { slack, pagerduty: pager, teams, email } = notify
-  const configured: Readonly<Record<string, unknown>> = { slack, pagerduty: pager, teams, email }
-  const named = new Set<string>()
-  for (const action of budgets.flatMap(({ ladder }) => ladder.flatMap(({ actions }) => actions))) {
-    if (action.kind !== 'notify' || action.channel === 'owner') continue
-    const isThere =
-      action.channel === 'webhook'
-        ? webhooks.some(({ name }) => name === action.name)
-        : configured[action.channel] !== null
-    const name = action.channel === 'webhook' ? `webhooks.${action.name}` : action.channel
-    if (!isThere) named.add(name)
-  }
-  return [...named].map(
-    (name) => `a ladder notifies ${name}, and notify.${name} is not configured: nobody hears there`,
-  )
+  const known = (['slack', 'pagerduty', 'teams', 'email'] as const).filter((one) => notify[one])
+  const heard = new Set(['owner', ...known, ...webhooks.map(({ name }) => `webhook:${name}`)])
+  const actions = budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.actions))
+  const named = actions.flatMap((action) => (action.kind === 'notify' ? [channelOf(action)] : []))
+  return [...new Set(named)]
+    .filter((channel) => !heard.has(channel))
+    .map((channel) => channel.replace(/^webhook:/, 'webhooks.'))
+    .map(
+      (name) =>
+        `a ladder notifies ${name}, and notify.${name} is not configured: nobody hears there`,
+    )
 }
 
 /** What this version reads and checks but does not act on. Each is said; none is dropped. */

@@ -10,7 +10,7 @@ import {
   replayStart,
   type ReplayTally,
 } from '#core/replay.ts'
-import { runName } from '#core/run.ts'
+import { valueName } from '#core/run.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Instant, parseInstant, toIso } from '#core/time.ts'
 import { pages } from './past-calls.ts'
@@ -148,7 +148,7 @@ function showRefused(refused: Refused): z.infer<typeof refusedShape> {
   return {
     budget: budget.id,
     name: budget.name,
-    value: budget.per === 'run' && value !== null ? runName(value) : value,
+    value: value === null ? null : valueName(budget, value),
     kind,
     calls,
     cost_usd: usd(cost),

@@ -55,9 +55,13 @@ function namedIn(actions: readonly Action[], around: Surroundings): readonly str
   return actions.flatMap((action) => {
     if (action.kind !== 'notify') return []
     if (action.channel === 'owner') return ownersChannels(around)
-    return [action.name === null ? action.channel : `${action.channel}:${action.name}`]
+    return [channelOf(action)]
   })
 }
+
+/** The channel that a step of a ladder names. */
+export const channelOf = ({ channel, name }: Extract<Action, { kind: 'notify' }>): string =>
+  name === null ? channel : `${channel}:${name}`
 
 /** Their mailbox; where there is none, where people talk; else the mailbox of all. */
 function ownersChannels({ configured, owner }: Surroundings): readonly string[] {

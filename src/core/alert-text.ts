@@ -7,7 +7,7 @@ import { parseId } from '#lib/id.ts'
 import type { Alert, AlertKind } from './alert.ts'
 import { type BudgetRule, thresholdAmount } from './budget.ts'
 import { formatPercent, formatUsdShort, type Nanos, parseRatio } from './money.ts'
-import { runName } from './run.ts'
+import { valueName } from './run.ts'
 import { type Instant, isForever } from './time.ts'
 
 export type Severity = 'info' | 'warning' | 'error' | 'critical'
@@ -215,8 +215,7 @@ export function nameOf(alert: Alert, words: Words): string | null {
   const rule = words.ruleOf(alert.budget)
   if (rule === null && alert.amount === 0n) return null
   const name = rule?.name ?? alert.budget
-  if (alert.value === null) return name
-  return `${name} (${rule?.per === 'run' ? runName(alert.value) : alert.value})`
+  return alert.value === null ? name : `${name} (${valueName(rule, alert.value)})`
 }
 
 function fieldsOf(alert: Alert, words: Words): readonly Field[] {

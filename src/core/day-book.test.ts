@@ -96,20 +96,20 @@ test('days on which nobody looked share what was spent; a correction makes no da
 })
 
 test('another time zone in the middle of a month moves its beginning, and no money', () => {
-  const { periods, accounts } = { periods: ['Europe/Berlin', 'Asia/Tokyo'], accounts: [100n, 107n] }
-  const [before, after] = periods.map((zone, i) => {
+  const accountIn = (zone: string, posted: bigint): Account => {
     const period = periodAt('month', zone, instant(first + 10 * dayMs))
-    return { key: zone, value: 'ann', period, posted: accounts[i] } as unknown as Account
-  })
-  const balances = (account: Account | undefined) => ({
-    now: account === undefined ? [] : [account],
+    return { key: zone, value: 'ann', period, posted } as unknown as Account
+  }
+  const [before, after] = [accountIn('Europe/Berlin', 100n), accountIn('Asia/Tokyo', 107n)]
+  const balances = (account: Account) => ({
+    now: [account],
     before: [],
-    start: account?.period.start ?? instant(0),
+    start: account.period.start,
   })
   const book = closeDays(null, balances(before), instant(first + 10 * dayMs))
   const next = closeDays(book, balances(after), instant(first + 11 * dayMs))
   expect(next.values).toMatchObject([{ value: 'ann', days: [7], posted: 107n }])
-  expect(seriesSince(book.values[0], after ?? expect.fail('no account')).today).toBe(7)
+  expect(seriesSince(book.values[0], after).today).toBe(7)
 })
 
 test('of more values than are kept nobody gets days that he may have spent on before', () => {

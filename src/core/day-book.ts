@@ -81,13 +81,18 @@ function spentSince(
   { start, posted }: Pick<ValueDays, 'start' | 'posted'>,
   ended: Account | undefined,
 ): bigint {
-  if (seen !== undefined && isSamePeriod(seen.start, start)) return posted - seen.posted
-  if (ended === undefined || ended.period.end <= until) return posted
-  return posted + ended.posted - (seen?.start === ended.period.start ? seen.posted : 0n)
+  const own = posted - seenIn(seen, start)
+  const isOver = ended !== undefined && ended.period.end > until
+  return isOver ? own + ended.posted - seenIn(seen, ended.period.start) : own
 }
 
-/** In another time zone a period begins some hours sooner or later: it is the same one. */
-const isSamePeriod = (a: Instant, b: Instant): boolean => Math.abs(a - b) <= 2 * dayMs
+/**
+ * What was seen at `until` of the account whose period begins at `start`. In another time zone that
+ * is some hours sooner or later, and the same period.
+ */
+function seenIn(seen: ValueDays | undefined, start: Instant): bigint {
+  return seen !== undefined && Math.abs(seen.start - start) <= 2 * dayMs ? seen.posted : 0n
+}
 
 /** Nobody knows on which of several days without a round it was spent: on each the same. */
 function stretchOf(spent: bigint, until: Instant, today: Instant): readonly number[] {
@@ -102,9 +107,8 @@ export function seriesSince(
   seen: ValueDays | undefined,
   { period, posted }: Pick<Account, 'period' | 'posted'>,
 ): Series {
-  const isNow = seen !== undefined && isSamePeriod(seen.start, period.start)
-  const before = isNow ? seen.posted : 0n
-  return { days: seen?.days ?? [], today: Math.max(0, Number(posted - before)) }
+  const today = Number(posted - seenIn(seen, period.start))
+  return { days: seen?.days ?? [], today: Math.max(0, today) }
 }
 
 /** Null: what was kept is no day book. */

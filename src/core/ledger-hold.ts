@@ -21,8 +21,8 @@ import {
   type HoldCommand,
   type HoldLine,
   type LedgerState,
-  type Result,
   type Mark,
+  type Result,
   seatOf,
   unchanged,
 } from './journal.ts'

@@ -28,13 +28,9 @@ export function canForecast({ unit, per, period }: BudgetRule): boolean {
 
 /** Whether reports tell the spend of its accounts apart. */
 export function isReported({ per, selector }: BudgetRule): boolean {
-  const known: readonly string[] = ['organization', ...spendDimensions]
-  return Object.keys(selector).every((name) => known.includes(name)) && reportedPer(per) !== false
-}
-
-/** The dimension of a `per:` that reports know; null: no `per:`; false: they do not know it. */
-function reportedPer(per: BudgetRule['per']): SpendDimension | null | false {
-  return per === null ? null : (spendDimensions.find((name) => name === per) ?? false)
+  const told: readonly string[] = spendDimensions
+  const isTold = (name: string): boolean => name === 'organization' || told.includes(name)
+  return Object.keys(selector).every(isTold) && (per === null || told.includes(per))
 }
 
 /** The dimensions that tell the spend of these budgets apart. */
@@ -44,16 +40,16 @@ export function dimensionsOf(rules: readonly BudgetRule[]): readonly SpendDimens
   return spendDimensions.filter(isUsed)
 }
 
-/** The rows of each of its accounts, by value. */
+/** The rows of each account of a rule that is reported, by value. */
 export function rowsByValue(
   { selector, per }: BudgetRule,
   rows: readonly SpendRow[],
 ): ReadonlyMap<string | null, readonly SpendRow[]> {
-  const by = reportedPer(per)
+  const by = spendDimensions.find((name) => name === per)
   const own = rows.filter(({ scope }) =>
     spendDimensions.every((name) => (selector[name] ?? scope[name]) === scope[name]),
   )
-  if (by === null || by === false) return new Map([[null, own]])
+  if (by === undefined) return new Map([[null, own]])
   return Map.groupBy(own, ({ scope }) => scope[by] ?? noValue)
 }
 

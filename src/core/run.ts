@@ -42,13 +42,17 @@ export function runId(
   { tenant, environment }: Pick<Attribution, 'tenant' | 'environment'>,
 ): string | null {
   if (run === null) return null
-  return [run, tenant ?? '', environment ?? ''].map(escaped).join('@')
+  return `${escaped(run)}@${escaped(tenant ?? '')}@${escaped(environment ?? '')}`
 }
 
 /** An address is a name too: two runs are one where all three parts are the same. */
 const escaped = (part: string): string => part.replace(/[%@]/g, encodeURIComponent)
 
-/** For people: its name, and in brackets the tenant and environment that it is one of. */
+/** Whose account it is, for people. */
+export const valueName = (rule: Pick<BudgetRule, 'per'> | null, value: string): string =>
+  rule?.per === 'run' ? runName(value) : value
+
+/** A run's name, and in brackets the tenant and environment that it is one of. */
 export function runName(id: string): string {
   const [run = '', ...within] = id.split('@').map(decodeURIComponent)
   const known = within.filter((part) => part !== '')

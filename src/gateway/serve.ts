@@ -81,8 +81,8 @@ export async function serveCall(
 
 /** A call that came before under the same Idempotency-Key: nothing is held, sent or charged. */
 function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 'fresh' }>): void {
-  const { client, id, codex } = serving
-  const frame = { callId: id, codex }
+  const { client } = serving
+  const frame = frameOf(serving)
   const no = (refusal: Refusal): void => refuseServing(desk.deps, serving, refusal)
   switch (slot.kind) {
     case 'replay': {
@@ -113,7 +113,7 @@ function answerRepeat(desk: Desk, serving: Serving, slot: Exclude<Slot, { kind: 
 /** Routes, holds and forwards a call whose caller and content are known. True: it was paid for. */
 function serveOpened(desk: Desk, serving: Serving): Promise<boolean> | boolean {
   const { parsed, snapshot, principal } = serving
-  const frame: RefusalFrame = { callId: serving.id, codex: serving.codex }
+  const frame = frameOf(serving)
   const { dialect } = parsed.endpoint
   const asked = { model: parsed.model, dialect, shape: parsed.shape }
   const routing = route(snapshot, asked, principal.attribution, serving.at)
@@ -166,25 +166,25 @@ async function serveInRun(
   targets: readonly Target[],
   runs: RunChain,
 ): Promise<boolean> {
-  const frame = { callId: serving.id, codex: serving.codex }
   if (runs.isTooDeep) {
     const message = `Run "${serving.principal.run}" comes from more than ${generationsMax} others.`
     const more = { param: 'bursar-parent-run' }
-    refuseServing(desk.deps, serving, plainRefusal(frame, 'invalid_request', message, more))
+    const refusal = plainRefusal(frameOf(serving), 'invalid_request', message, more)
+    refuseServing(desk.deps, serving, refusal)
     return false
   }
   const loop = desk.loops.found(serving.snapshot.loops, serving, runs.scopes)
   if (loop === null) return tryTargets(desk, { ...serving, runs }, targets)
   tellLoop(desk.deps, serving, loop)
   const message = `This looks like a loop: ${loop.evidence}. It was not sent; find what repeats it.`
-  refuseServing(desk.deps, serving, plainRefusal(frame, 'loop_detected', message))
+  refuseServing(desk.deps, serving, plainRefusal(frameOf(serving), 'loop_detected', message))
   return false
 }
 
 /** What no hold can answer for: a tool without a fee, or no budget where policy wants one. */
 function barredBy(serving: Serving, { row, model, provider }: Target): Refusal | null {
-  const { parsed, snapshot, principal, id, codex } = serving
-  const frame = { callId: id, codex }
+  const { parsed, snapshot, principal } = serving
+  const frame = frameOf(serving)
   const tool = row === null ? null : unpricedTool(parsed.shape, row)
   if (tool !== null) {
     const message = `Model "${model}" has no fee for ${tool}, so its cost cannot be bounded.`
@@ -288,6 +288,8 @@ function openCall(
     },
   }
 }
+
+const frameOf = ({ id, codex }: Serving): RefusalFrame => ({ callId: id, codex })
 
 function refuseServing(
   deps: GatewayDeps,

@@ -96,15 +96,15 @@ export const governanceMutants: readonly Mutant[] = [
   {
     name: 'what was spent before midnight is spent the day after too',
     file: 'src/core/day-book.ts',
-    line: 'isSamePeriod(seen.start, start)) return posted - seen.posted',
-    with: 'isSamePeriod(seen.start, start)) return posted',
+    line: 'const own = posted - seenIn(seen, start)',
+    with: 'const own = posted',
     seenBy: dayBook,
   },
   {
     name: 'the last hours of a month are on no day',
     file: 'src/core/day-book.ts',
-    line: 'if (ended === undefined || ended.period.end <= until) return posted',
-    with: 'if (ended === undefined || seen !== undefined) return posted',
+    line: 'ended !== undefined && ended.period.end > until',
+    with: 'ended !== undefined && seen === undefined',
     seenBy: dayBook,
   },
   {
